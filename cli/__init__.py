@@ -1,0 +1,1 @@
+"""The `nifos` command, its progress bars and the embedded servers."""

@@ -1,0 +1,1 @@
+"""What every process agrees on: settings, errors, logs, messages, the broker."""

@@ -1,0 +1,49 @@
+"""The exception tree: what went wrong, what to do, and with which exit code the command ends.
+
+`retryable` decides a scoring's fate: a retryable error returns it to pending without using up one
+of its tries, any other uses one up. It knows nothing of where an error is raised or shown.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class NifosError(Exception):
+    """The root. `str(error)` is one line that a person can act on; it never holds a document's text."""
+
+    exit_code: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+
+
+class InputError(NifosError):
+    """Wrong usage, or input that cannot be read (exit 2)."""
+
+    exit_code = 2
+
+
+class ServiceError(NifosError):
+    """A service cannot be reached or is not ready (exit 3). Passing by nature, so retryable."""
+
+    exit_code = 3
+    retryable = True
+
+
+class DatabaseError(ServiceError):
+    """PostgreSQL cannot be reached, refuses, or has not been migrated."""
+
+
+class BrokerError(ServiceError):
+    """Redis cannot be reached or refuses."""
+
+
+class ModelError(NifosError):
+    """The model cannot be used: missing, damaged, of another label set, no such device (exit 4)."""
+
+    exit_code = 4
+
+
+class StoreError(ModelError):
+    """The model store cannot be reached or is full: passing, unlike a damaged version."""
+
+    retryable = True

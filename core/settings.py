@@ -1,0 +1,68 @@
+"""Settings from the environment (`NIFOS_*`), built once per process and passed down as values.
+
+No other module reads the environment.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import InputError
+
+
+class Settings(BaseSettings):
+    """Every setting of every process. The comments in `.env.example` are the users' reference."""
+
+    model_config = SettingsConfigDict(env_prefix="NIFOS_", frozen=True, env_ignore_empty=True)
+
+    database_url: SecretStr | None = None
+    """`postgresql://user:password@host/database`. Unset: an embedded PostgreSQL under `home`."""
+    broker_url: SecretStr | None = None
+    """`redis://` or `rediss://`. Unset: an embedded Redis under `home`."""
+    model_store: str | None = None
+    """A directory or an fsspec URL. Unset: `models` under `home`."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda:N`, or part of a GPU's name, such as `A4000`."""
+    home: Path = Path(".nifos")
+    """Data of the embedded servers, caches."""
+    timezone: str = "Asia/Seoul"
+    """What a time without a zone means, and the zone whose days are counted."""
+    worker_processes: int | None = Field(default=None, ge=1, le=64)
+    """Children of one worker. Unset: one a core on a CPU, two on a GPU."""
+    batch_tokens: int | None = Field(default=None, ge=16)
+    """Padded tokens in one batch. Unset: what was measured best for the device."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"no such time zone: {value}") from error
+        return value
+
+    @property
+    def store_url(self) -> str:
+        """Where versions live: `model_store`, or `home/models`."""
+        return self.model_store or str(self.home.absolute() / "models")
+
+
+def load_settings() -> Settings:
+    """Read the environment once.
+
+    Raises:
+        InputError: naming the variable and what is wrong with it, never its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "NIFOS_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise InputError(f"{name}: {first['msg']}") from None

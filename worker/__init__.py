@@ -1,0 +1,1 @@
+"""A message in, labels out: claim, read, predict, commit."""
