@@ -1,0 +1,116 @@
+"""Connections to PostgreSQL, with time limits, and the one place where its errors become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, exc
+from sqlalchemy.engine import URL, make_url
+
+from core.errors import DatabaseError, InputError, NifosError
+
+__all__ = ["Connection", "Engine", "database_errors", "make_engine", "session", "transaction"]
+
+CONNECT_TIMEOUT_S = 5
+STATEMENT_TIMEOUT_MS = 120_000  # the longest statement (forget, a slice of a load) takes seconds
+LOCK_TIMEOUT_MS = 30_000
+IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000  # a stopped process must not hold its rows for ever
+
+UNDEFINED_TABLE = "42P01"
+INSUFFICIENT_PRIVILEGE = "42501"
+# Classes of SQLSTATE that pass by themselves: lost connection, conflict, out of resources,
+# operator intervention, system error.
+PASSING_CLASSES = ("08", "40", "53", "55", "57", "58", "XX")
+
+
+def make_engine(database_url: str, *, pool_size: int = 2) -> Engine:
+    """Build the engine of one process. It connects on first use.
+
+    Statement parameters are hidden from every error message, because they hold documents' texts.
+
+    Raises:
+        InputError: the URL is not one of PostgreSQL.
+    """
+    return create_engine(
+        _with_driver(database_url),
+        pool_size=pool_size,
+        max_overflow=2,
+        pool_pre_ping=True,
+        pool_timeout=CONNECT_TIMEOUT_S,
+        hide_parameters=True,
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "application_name": "nifos",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 30_000,
+            "options": (
+                f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} "
+                f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS}"
+            ),
+        },
+    )
+
+
+def _with_driver(database_url: str) -> URL:
+    try:
+        url = make_url(database_url)
+    except exc.ArgumentError:
+        raise InputError("NIFOS_DATABASE_URL is not a URL") from None
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise InputError("NIFOS_DATABASE_URL must begin with postgresql://")
+    return url.set(drivername="postgresql+psycopg")
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """Open a connection and a transaction: committed at the end, rolled back on any exception.
+
+    Raises:
+        DatabaseError: PostgreSQL cannot be reached, or refused for a reason that may pass.
+    """
+    with database_errors(), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def session(engine: Engine) -> Iterator[Connection]:
+    """Open a connection whose transactions the caller commits one by one.
+
+    For work that spans transactions and holds a session-level advisory lock meanwhile.
+    """
+    with database_errors(), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Turn the driver's errors into ours, without the values that they quote."""
+    try:
+        yield
+    except (exc.DBAPIError, psycopg.Error) as error:
+        raise _our_error(error) from error
+    except exc.TimeoutError as error:
+        raise DatabaseError("PostgreSQL: no connection became free in time") from error
+
+
+def _our_error(error: exc.DBAPIError | psycopg.Error) -> NifosError:
+    cause = error.orig if isinstance(error, exc.DBAPIError) else error
+    if not isinstance(cause, psycopg.Error):
+        return DatabaseError(f"PostgreSQL cannot be used ({type(cause).__name__})")
+    state, message = cause.sqlstate, cause.diag.message_primary
+    if state is None:
+        reason = " ".join(str(cause).split()) if isinstance(cause, psycopg.OperationalError) else ""
+        return DatabaseError(
+            f"PostgreSQL cannot be reached: check NIFOS_DATABASE_URL ({reason[:200]})"
+        )
+    if state == UNDEFINED_TABLE:
+        return DatabaseError("the database has no tables of ours yet: run `nifos migrate`")
+    if state[:2] in PASSING_CLASSES or state[:2] in ("28", "3D"):
+        return DatabaseError(f"PostgreSQL: {message} ({state})")
+    constraint = cause.diag.constraint_name
+    named = f" by {constraint}" if constraint else ""
+    return NifosError(f"PostgreSQL refused{named}: {message if not named else state}")

@@ -1,0 +1,67 @@
+"""Bring a database to the schema of this program, and tell whether it is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine
+
+from core.errors import DatabaseError
+from db.engine import transaction
+from db.locks import wait_for_migration_lock
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def migrate(engine: Engine) -> bool:
+    """Apply what is missing, in one transaction, one process at a time.
+
+    Returns:
+        Whether anything was applied.
+    """
+    with transaction(engine) as connection:
+        wait_for_migration_lock(connection)
+        if _revision(connection) == _newest():
+            return False
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        return True
+
+
+def require_migrated(engine: Engine) -> None:
+    """Refuse to go on with a database of another schema.
+
+    Raises:
+        DatabaseError: naming the command to type.
+    """
+    with transaction(engine) as connection:
+        revision = _revision(connection)
+    if revision is None:
+        raise DatabaseError("the database has no tables of ours yet: run `nifos migrate`")
+    if revision != _newest():
+        raise DatabaseError(
+            f"the database has schema {revision}, this program needs {_newest()}: "
+            "run `nifos migrate` with the newer program"
+        )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _newest() -> str:
+    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    if newest is None:
+        raise DatabaseError("the program's migrations are missing: install it again")
+    return newest
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()

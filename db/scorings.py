@@ -1,0 +1,190 @@
+"""Statements that move a scoring: pending -> running -> done or failed, and back to pending.
+
+All of them go by the database's clock. `attempt` only grows and fences; `tries` counts what a
+chunk may still cost and is used up by crashes and by errors of the chunk itself, never by an
+unreachable service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from core.messages import ScoringKey
+
+MAX_TRIES = 3
+LEASE_S = 60  # how long a silent worker keeps its chunk; renewed several times in it
+RETRY_DELAY_S = 2  # after a chunk's own error or crash, times the tries so far
+
+
+@dataclass(frozen=True)
+class ScoringState:
+    """Where a scoring stands and which attempt it is."""
+
+    state: str
+    attempt: int
+
+
+def claim(connection: Connection, key: ScoringKey, holder: str) -> int | None:
+    """Turn a pending scoring to running.
+
+    Returns:
+        The attempt that is now ours, or None when there is nothing to claim.
+    """
+    attempt = connection.scalar(
+        text(
+            "update scoring set state = 'running', attempt = attempt + 1, holder = :holder,"
+            " lease_until = now() + make_interval(secs => :lease_s),"
+            " started_at = now(), reason = null"
+            " where (chunk_id, version_id) in ("
+            "  select chunk_id, version_id from scoring"
+            "  where chunk_id = :chunk and version_id = :version"
+            "  and state = 'pending' and next_try_at <= now()"
+            "  for update skip locked)"
+            " returning attempt"
+        ),
+        {"holder": holder, "lease_s": LEASE_S, **_ids(key)},
+    )
+    return None if attempt is None else int(attempt)
+
+
+def renew_lease(connection: Connection, key: ScoringKey, attempt: int) -> bool:
+    """Keep a running scoring. False: it is no longer ours, stop."""
+    renewed = connection.execute(
+        text(
+            "update scoring set lease_until = now() + make_interval(secs => :lease_s)"
+            " where chunk_id = :chunk and version_id = :version"
+            " and state = 'running' and attempt = :attempt"
+        ),
+        {"lease_s": LEASE_S, "attempt": attempt, **_ids(key)},
+    )
+    return renewed.rowcount == 1
+
+
+def give_back(
+    connection: Connection, key: ScoringKey, attempt: int, reason: str, delay_s: float
+) -> None:
+    """Return a running scoring to pending, its tries untouched: a service failed, not the chunk."""
+    connection.execute(
+        text(
+            "update scoring set state = 'pending', lease_until = null, holder = null,"
+            " published_at = null, reason = :reason,"
+            " next_try_at = now() + make_interval(secs => :delay_s)"
+            " where chunk_id = :chunk and version_id = :version"
+            " and state = 'running' and attempt = :attempt"
+        ),
+        {"reason": reason, "delay_s": delay_s, "attempt": attempt, **_ids(key)},
+    )
+
+
+# One try used up: back to pending a little later, or failed for good with its documents counted.
+_USE_UP_TRY = """
+update scoring s set
+    state = case when tries + 1 >= :max_tries then 'failed' else 'pending' end,
+    n_failed = case when tries + 1 >= :max_tries then c.n_documents else 0 end,
+    finished_at = case when tries + 1 >= :max_tries then now() end,
+    tries = tries + 1,
+    lease_until = null, holder = null, published_at = null, reason = :reason,
+    next_try_at = now() + make_interval(secs => :delay_s * (tries + 1))
+from chunk c
+where c.id = s.chunk_id and s.state = 'running' and """
+
+
+def fail_try(connection: Connection, key: ScoringKey, attempt: int, reason: str) -> None:
+    """Record an error of the chunk itself: one try is used up."""
+    connection.execute(
+        text(
+            _USE_UP_TRY + "s.chunk_id = :chunk and s.version_id = :version and s.attempt = :attempt"
+        ),
+        {"attempt": attempt, **_try_parameters(reason), **_ids(key)},
+    )
+
+
+def return_expired(connection: Connection) -> int:
+    """Return scorings whose lease ran out. Returns how many."""
+    return connection.execute(
+        text(_USE_UP_TRY + "s.lease_until < now()"), _try_parameters("lease expired")
+    ).rowcount
+
+
+def return_held_by(connection: Connection, holders: Sequence[str]) -> int:
+    """Return scorings whose holders are known to have ended. Returns how many."""
+    return connection.execute(
+        text(_USE_UP_TRY + "s.holder = any(:holders)"),
+        {"holders": list(holders), **_try_parameters("the process ended")},
+    ).rowcount
+
+
+def lease_holders(connection: Connection, machine: str) -> list[str]:
+    """Who of one machine holds leases now."""
+    return list(
+        connection.scalars(
+            text(
+                "select distinct holder from scoring"
+                " where state = 'running' and starts_with(holder, :machine)"
+            ),
+            {"machine": f"{machine}/"},
+        )
+    )
+
+
+def due_to_publish(connection: Connection, window: int, depth: int) -> list[ScoringKey]:
+    """Pick the scorings that the queue lacks, and mark them as published.
+
+    The queue ought to hold as many messages as there are due scorings, up to the window. What it
+    lacks is made up from those never published, then from those published longest ago, which is
+    what a Redis that came back empty needs.
+
+    Args:
+        connection: in a transaction that holds the feed lock.
+        window: how many messages the queue may hold.
+        depth: how many it holds.
+    """
+    rows = connection.execute(
+        text(
+            "with due as (select chunk_id, version_id, precedence, published_at from scoring"
+            "  where state = 'pending' and next_try_at <= now()"
+            "  order by precedence, chunk_id limit :window),"
+            " lacking as (select * from due order by (published_at is not null), precedence,"
+            "  published_at, chunk_id limit greatest(0, (select count(*) from due) - :depth))"
+            " update scoring s set published_at = clock_timestamp() from lacking l"
+            " where s.chunk_id = l.chunk_id and s.version_id = l.version_id"
+            " returning s.precedence, s.chunk_id, s.version_id"
+        ),
+        {"window": window, "depth": depth},
+    ).all()
+    return [ScoringKey(row.chunk_id, row.version_id) for row in sorted(rows)]
+
+
+def read_state(connection: Connection, key: ScoringKey) -> ScoringState | None:
+    """Where a scoring stands; None when it is gone."""
+    row = connection.execute(
+        text(
+            "select state, attempt from scoring where chunk_id = :chunk and version_id = :version"
+        ),
+        _ids(key),
+    ).one_or_none()
+    return None if row is None else ScoringState(row.state, row.attempt)
+
+
+def retry_failed(connection: Connection, crawl_id: int | None) -> int:
+    """Return failed scorings, of one crawl or of all, to pending with all their tries."""
+    return connection.execute(
+        text(
+            "update scoring s set state = 'pending', tries = 0, n_failed = 0, reason = null,"
+            " finished_at = null, published_at = null, next_try_at = now()"
+            " from chunk c where c.id = s.chunk_id and s.state = 'failed'"
+            " and (cast(:crawl as bigint) is null or c.crawl_id = :crawl)"
+        ),
+        {"crawl": crawl_id},
+    ).rowcount
+
+
+def _ids(key: ScoringKey) -> dict[str, int]:
+    return {"chunk": key.chunk_id, "version": key.version_id}
+
+
+def _try_parameters(reason: str) -> dict[str, object]:
+    return {"max_tries": MAX_TRIES, "delay_s": RETRY_DELAY_S, "reason": reason}

@@ -1,0 +1,146 @@
+"""Statements that tell how far the work has come. They change nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+RATE_WINDOW_S = 60
+
+
+@dataclass(frozen=True)
+class CrawlStatus:
+    """One row of the view `crawl_status`."""
+
+    crawl: int
+    source: str
+    state: str
+    files: str | None
+    read: int
+    accepted: int
+    duplicate: int
+    rejected: int
+    chunks: int
+    chunks_done: int
+    labelled: int
+    failed: int
+    started_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class WorkStatus:
+    """All open work: scorings by state, documents left, and the rate of the last minute."""
+
+    pending: int
+    running: int
+    failed: int
+    documents_left: int
+    documents_per_s: float
+
+
+@dataclass(frozen=True)
+class LabelCount:
+    """How many documents carry a label."""
+
+    label: str
+    label_ko: str
+    n: int
+
+
+@dataclass(frozen=True)
+class LabelledDocument:
+    """One document as the view `sentiment` shows it, with the probability of its label."""
+
+    text: str
+    label: str
+    label_ko: str
+    probability: float
+
+
+def list_crawls(connection: Connection, limit: int) -> list[CrawlStatus]:
+    """The newest crawls first."""
+    rows = connection.execute(
+        text("select * from crawl_status order by crawl desc limit :limit"), {"limit": limit}
+    )
+    return [CrawlStatus(**row._mapping) for row in rows]
+
+
+def crawl_status(connection: Connection, crawl_id: int) -> CrawlStatus | None:
+    """How far one crawl has come."""
+    row = connection.execute(
+        text("select * from crawl_status where crawl = :crawl"), {"crawl": crawl_id}
+    ).one_or_none()
+    return None if row is None else CrawlStatus(**row._mapping)
+
+
+def work_status(connection: Connection) -> WorkStatus:
+    """What is open in all crawls, and how fast it goes."""
+    row = connection.execute(
+        text(
+            "select count(*) filter (where s.state = 'pending') as pending,"
+            " count(*) filter (where s.state = 'running') as running,"
+            " count(*) filter (where s.state = 'failed') as failed,"
+            " coalesce(sum(c.n_documents) filter (where s.state <> 'failed'), 0)"
+            "  as documents_left,"
+            " (select coalesce(sum(n_labelled), 0) from scoring where state = 'done'"
+            "  and finished_at > now() - make_interval(secs => :window_s)) as recent"
+            " from scoring s join chunk c on c.id = s.chunk_id"
+            " where s.state in ('pending', 'running', 'failed')"
+        ),
+        {"window_s": RATE_WINDOW_S},
+    ).one()
+    return WorkStatus(
+        int(row.pending),
+        int(row.running),
+        int(row.failed),
+        int(row.documents_left),
+        float(row.recent) / RATE_WINDOW_S,
+    )
+
+
+def last_failure(connection: Connection, crawl_id: int) -> str | None:
+    """Why the newest failed scoring of a crawl failed."""
+    reason: str | None = connection.scalar(
+        text(
+            "select s.reason from scoring s join chunk c on c.id = s.chunk_id"
+            " where c.crawl_id = :crawl and s.state = 'failed'"
+            " order by s.finished_at desc limit 1"
+        ),
+        {"crawl": crawl_id},
+    )
+    return reason
+
+
+def count_labels(connection: Connection, source: str, crawl_id: int | None) -> list[LabelCount]:
+    """Documents by label, of one crawl or of a whole source, by what the views show."""
+    rows = connection.execute(
+        text(
+            "select sd.label::text as label, label_ko(sd.label) as label_ko, sum(sd.n)::bigint as n"
+            " from scoring_daily sd"
+            " join chunk c on c.id = sd.chunk_id and c.current_version_id = sd.version_id"
+            " join source s on s.id = sd.source_id"
+            " where s.name = :source and (cast(:crawl as bigint) is null or c.crawl_id = :crawl)"
+            " group by sd.label order by sd.label"
+        ),
+        {"source": source, "crawl": crawl_id},
+    )
+    return [LabelCount(**row._mapping) for row in rows]
+
+
+def sample_documents(connection: Connection, source: str, per_label: int) -> list[LabelledDocument]:
+    """The newest labelled documents of a source, a few of each label."""
+    rows = connection.execute(
+        text(
+            "select text, label, label_ko,"
+            " greatest(p_negative, p_neutral, p_positive) as probability from ("
+            "  select *, row_number() over (partition by label order by document_id desc) as place"
+            "  from (select * from sentiment where source = :source"
+            "        order by document_id desc limit 1000) recent"
+            " ) ranked where place <= :per_label order by label, document_id"
+        ),
+        {"source": source, "per_label": per_label},
+    )
+    return [LabelledDocument(**row._mapping) for row in rows]

@@ -1,0 +1,80 @@
+"""Which column holds the text, the id, the time: by name, Korean or English, or as told. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.errors import InputError
+
+TEXT_NAMES = (
+    *("text", "document", "content", "review", "sentence", "body"),
+    *("본문", "내용", "문장", "리뷰"),
+)
+ID_NAMES = ("id", "post_id", "review_id", "url", "글번호", "아이디")
+TIME_NAMES = (
+    *("written_at", "created_at", "date", "datetime"),
+    *("작성일", "작성일시", "등록일"),
+)
+
+
+@dataclass(frozen=True)
+class ColumnOptions:
+    """Names given on the command line; None: find it."""
+
+    text: str | None = None
+    external_id: str | None = None
+    written_at: str | None = None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names of the columns that are read. No id column: ids are made of file and row."""
+
+    text: str
+    external_id: str | None
+    written_at: str | None
+
+
+def find_columns(found: Sequence[str], options: ColumnOptions, file: str) -> Columns:
+    """Settle the columns of one file.
+
+    Raises:
+        InputError: a named column is not there, or none or several could be the text. It lists
+            the columns found.
+    """
+    text = _named(found, options.text, file) or _only(found, TEXT_NAMES)
+    if text is None:
+        candidates = [name for name in found if _plain(name) in TEXT_NAMES]
+        what = "more than one text column" if candidates else "no text column"
+        raise InputError(f"{file}: {what} among {_listed(found)}; name it with --text-column")
+    return Columns(
+        text,
+        _named(found, options.external_id, file) or _first(found, ID_NAMES),
+        _named(found, options.written_at, file) or _first(found, TIME_NAMES),
+    )
+
+
+def _named(found: Sequence[str], wanted: str | None, file: str) -> str | None:
+    if wanted is not None and wanted not in found:
+        raise InputError(f"{file}: no column {wanted!r} among {_listed(found)}")
+    return wanted
+
+
+def _only(found: Sequence[str], names: Sequence[str]) -> str | None:
+    candidates = [name for name in found if _plain(name) in names]
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def _first(found: Sequence[str], names: Sequence[str]) -> str | None:
+    by_plain_name = {_plain(name): name for name in reversed(found)}
+    return next((by_plain_name[name] for name in names if name in by_plain_name), None)
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower()
+
+
+def _listed(found: Sequence[str]) -> str:
+    shown = ", ".join(name[:40] for name in found[:20])
+    return f"[{shown}{', …' if len(found) > 20 else ''}]"  # noqa: PLR2004 - a line's worth of names
