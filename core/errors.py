@@ -12,7 +12,7 @@ from typing import ClassVar
 class NifosError(Exception):
     """The root. `str(error)` is one line that a person can act on, without any document's text."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
     retryable: ClassVar[bool] = False
 
 

@@ -5,6 +5,7 @@ No other module reads the environment.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -66,3 +67,16 @@ def load_settings() -> Settings:
         first = error.errors(include_url=False, include_input=False)[0]
         name = "NIFOS_" + "_".join(str(part) for part in first["loc"]).upper()
         raise InputError(f"{name}: {first['msg']}") from None
+
+
+def export_settings(settings: Settings) -> None:
+    """Hand the URLs that this process settled on down to the processes it starts.
+
+    Celery's children are fresh interpreters; the environment is what they get.
+    """
+    for name, url in (
+        ("NIFOS_DATABASE_URL", settings.database_url),
+        ("NIFOS_BROKER_URL", settings.broker_url),
+    ):
+        if url is not None:
+            os.environ[name] = url.get_secret_value()

@@ -42,6 +42,15 @@ class WorkStatus:
 
 
 @dataclass(frozen=True)
+class SourceWork:
+    """What is open in one source: scorings, and documents left of all in crawls with open work."""
+
+    open_scorings: int
+    documents_left: int
+    documents: int
+
+
+@dataclass(frozen=True)
 class LabelCount:
     """How many documents carry a label."""
 
@@ -99,6 +108,25 @@ def work_status(connection: Connection) -> WorkStatus:
         int(row.documents_left),
         float(row.recent) / RATE_WINDOW_S,
     )
+
+
+def source_work(connection: Connection, source: str) -> SourceWork:
+    """How far the open crawls of one source have come."""
+    row = connection.execute(
+        text(
+            "select count(*) filter (where open) as open_scorings,"
+            " coalesce(sum(n_documents) filter (where open), 0) as documents_left,"
+            " coalesce(sum(n_documents), 0) as documents"
+            " from (select c.n_documents, s.state in ('pending', 'running') as open,"
+            "  bool_or(s.state in ('pending', 'running')) over (partition by c.crawl_id) as unended"
+            "  from scoring s join chunk c on c.id = s.chunk_id"
+            "  join crawl cr on cr.id = c.crawl_id join source so on so.id = cr.source_id"
+            "  where so.name = :source) work"
+            " where unended"
+        ),
+        {"source": source},
+    ).one()
+    return SourceWork(int(row.open_scorings), int(row.documents_left), int(row.documents))
 
 
 def last_failure(connection: Connection, crawl_id: int) -> str | None:

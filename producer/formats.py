@@ -184,7 +184,7 @@ class JsonLinesReader:
         yield from self._lines
 
 
-class BadJson(Exception):  # noqa: N818 - a value here, never raised
+class BadJson(Exception):
     """Why a line is not JSON."""
 
 

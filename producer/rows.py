@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from sentiment.text import is_blank
-
 from producer.times import UnreadableTime, parse_time
+from sentiment.text import is_blank
 
 MAX_TEXT_BYTES = 1 << 20  # 1 MiB of UTF-8: longer is a file in a cell, not a document
 MAX_ID_BYTES = 512  # PostgreSQL's index holds 2,704; longer ids are kept by their hash
@@ -49,7 +48,7 @@ class RawRow:
     whole: object
 
 
-class _Refused(Exception):  # noqa: N818 - never leaves this module
+class _Refused(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code

@@ -14,7 +14,7 @@ _KOREAN_DATE = re.compile(r"(\d{4})\s*[./]\s*(\d{1,2})\s*[./]\s*(\d{1,2})\.?")
 _EPOCH = re.compile(r"\d{9,13}(?:\.\d+)?")
 
 
-class UnreadableTime(Exception):  # noqa: N818 - a reason for a reject, not an error of the program
+class UnreadableTime(Exception):
     """A value in the time column that is not a time."""
 
 

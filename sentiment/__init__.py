@@ -1,1 +1,1 @@
-"""What training and serving must agree on: labels, text rules, batches, the classifier, the store."""
+"""What training and serving must agree on: labels, text rules, batches, classifier, store."""

@@ -1,0 +1,70 @@
+"""`nifos enqueue`: crawl files in, chunks out; workers elsewhere do the rest."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.commands.options import (
+    AsJson,
+    Encoding,
+    IdColumn,
+    Paths,
+    Source,
+    Strict,
+    TextColumn,
+    TimeColumn,
+)
+from cli.load import check_request, load, summary
+from cli.output import print_json, progress_bar, stdout
+from cli.services import Services, open_services
+from cli.wait import wait_until_scored
+from core.broker import live_workers
+from core.errors import ServiceError
+from core.logs import configure_logs
+from core.settings import load_settings
+from db import status
+from db.engine import transaction
+from producer.columns import ColumnOptions
+
+
+def enqueue(
+    paths: Paths,
+    source: Source,
+    text_column: TextColumn = None,
+    id_column: IdColumn = None,
+    time_column: TimeColumn = None,
+    encoding: Encoding = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when all is labelled.")] = False,
+    strict: Strict = False,
+    json: AsJson = False,
+) -> None:
+    """Take crawl files in and put them on the queue."""
+    settings = load_settings()
+    configure_logs(settings)
+    options = ColumnOptions(text_column, id_column, time_column)
+    request = check_request(paths, source, options, encoding)
+    with open_services(settings) as services, progress_bar(quiet=json) as bar:
+        loaded = load(services, request, bar)
+        result = summary(loaded)
+        if wait:
+            _require_worker(services, loaded.crawl)
+            wait_until_scored(services, request.source, bar)
+            with transaction(services.engine) as connection:
+                outcome = status.crawl_status(connection, loaded.crawl)
+            result["labelled"] = outcome.labelled if outcome else 0
+            result["failed"] = outcome.failed if outcome else 0
+        if json:
+            print_json(result)
+        else:
+            stdout().print(" ".join(f"{name}={value}" for name, value in result.items()))
+    if result.get("failed") or (strict and loaded.counts.rejected):
+        raise typer.Exit(1)
+
+
+def _require_worker(services: Services, crawl: int) -> None:
+    if not live_workers(services.app):
+        raise ServiceError(
+            f"crawl {crawl} is stored, but no worker is alive to label it: start `nifos worker`"
+        )

@@ -1,0 +1,115 @@
+"""`nifos run`: the whole job in one go."""
+
+from __future__ import annotations
+
+import time
+
+import typer
+
+from cli.commands.options import (
+    AsJson,
+    Encoding,
+    IdColumn,
+    Paths,
+    Source,
+    Strict,
+    TextColumn,
+    TimeColumn,
+)
+from cli.load import check_request, load, summary
+from cli.output import duration, make_table, print_json, progress_bar, say, stdout
+from cli.services import Services, open_services
+from cli.supervisor import Supervisor
+from cli.wait import wait_until_scored
+from core.logs import configure_logs
+from core.settings import load_settings
+from db import status
+from db.engine import transaction
+from producer.columns import ColumnOptions
+from producer.ingest import LoadedCrawl
+
+SAMPLES_PER_LABEL = 3
+SAMPLE_CHARACTERS = 60
+
+
+def run(
+    paths: Paths,
+    source: Source,
+    text_column: TextColumn = None,
+    id_column: IdColumn = None,
+    time_column: TimeColumn = None,
+    encoding: Encoding = None,
+    strict: Strict = False,
+    json: AsJson = False,
+) -> None:
+    """Take crawl files in, label every document, print what came out."""
+    started = time.monotonic()
+    settings = load_settings()
+    configure_logs(settings)
+    options = ColumnOptions(text_column, id_column, time_column)
+    request = check_request(paths, source, options, encoding)
+    with open_services(settings) as services, progress_bar(quiet=json) as bar:
+        services.checked_active_version()
+        with Supervisor() as supervisor:
+            loaded = load(services, request, bar)
+            wait_until_scored(services, request.source, bar, on_poll=supervisor.check)
+        failed = _report(services, request.source, loaded, time.monotonic() - started, json)
+    if failed or (strict and loaded.counts.rejected):
+        raise typer.Exit(1)
+
+
+def _report(
+    services: Services, source: str, loaded: LoadedCrawl, seconds: float, as_json: bool
+) -> int:
+    with transaction(services.engine) as connection:
+        outcome = status.crawl_status(connection, loaded.crawl)
+        reason = status.last_failure(connection, loaded.crawl)
+    labelled = outcome.labelled if outcome else 0
+    failed = outcome.failed if outcome else 0
+    if as_json:
+        counts = {"labelled": labelled, "failed": failed, "seconds": round(seconds, 2)}
+        print_json(summary(loaded) | counts)
+    else:
+        _print_result(services, source, loaded, labelled, seconds)
+    if failed:
+        say(
+            f"nifos: {failed} documents could not be labelled ({reason}); `nifos retry` tries again"
+        )
+    return failed
+
+
+def _print_result(
+    services: Services, source: str, loaded: LoadedCrawl, labelled: int, seconds: float
+) -> None:
+    counts = loaded.counts
+    console = stdout()
+    console.print(
+        f"crawl {loaded.crawl} of {source}: {counts.read:,} rows read, "
+        f"{counts.accepted:,} accepted, {counts.duplicate:,} duplicate, "
+        f"{counts.rejected:,} rejected; {labelled:,} labelled by {loaded.version} "
+        f"in {duration(seconds)}"
+    )
+    with transaction(services.engine) as connection:
+        new = status.count_labels(connection, source, loaded.crawl if counts.accepted else None)
+        samples = status.sample_documents(connection, source, SAMPLES_PER_LABEL)
+    total = sum(row.n for row in new) or 1
+    title = "labels" if counts.accepted else f"nothing new; all labels of {source}"
+    rows = [(row.label, row.label_ko, row.n, f"{100 * row.n / total:.1f} %") for row in new]
+    console.print()
+    console.print(make_table(("label", "감성", "documents", "share"), rows, title=title))
+    console.print()
+    shown = [(row.label_ko, row.probability, _shortened(row.text)) for row in samples]
+    console.print(make_table(("감성", "확률", "본문"), shown, title="some of them"))
+    console.print()
+    console.print("next:")
+    for command in (
+        'nifos sql "select * from sentiment_daily order by day desc limit 10"',
+        'nifos sql --output result.xlsx "select * from sentiment"',
+        "nifos status",
+    ):
+        console.print(f"  {command}", markup=False)
+
+
+def _shortened(words: str) -> str:
+    line = " ".join(words.split())
+    return line if len(line) <= SAMPLE_CHARACTERS else line[: SAMPLE_CHARACTERS - 1] + "…"

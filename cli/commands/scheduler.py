@@ -1,0 +1,24 @@
+"""`nifos scheduler`: the feeder on its own, without a worker beside it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+from cli.output import say
+from cli.services import open_services
+from cli.upkeep import keep_up
+from core.logs import configure_logs
+from core.settings import load_settings
+
+
+def scheduler() -> None:
+    """Keep the queue fed and dead leases returned, until told to stop."""
+    settings = load_settings()
+    configure_logs(settings)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with open_services(settings) as services:
+        say("scheduler: feeding the queue")
+        keep_up(services.engine, services.app, stop)

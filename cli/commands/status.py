@@ -1,0 +1,102 @@
+"""`nifos status`: crawls, queue, workers, rate, time to go."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, fields
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.live import Live
+
+from cli.commands.options import AsJson
+from cli.output import duration, make_table, print_json, stdout
+from cli.services import Services, open_services
+from core.broker import connect, live_workers, queue_depth
+from core.logs import configure_logs
+from core.settings import load_settings
+from db import status as db_status
+from db.engine import transaction
+from db.status import CrawlStatus, WorkStatus
+from db.versions import active_version
+
+SHOWN_CRAWLS = 20
+WATCH_EVERY_S = 2.0
+PING_S = 1.0
+
+SHOWN = (
+    *("crawl", "source", "state", "files", "read", "accepted", "duplicate", "rejected"),
+    *("chunks_done", "chunks", "labelled", "failed"),
+)
+
+
+def status(
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again until Ctrl-C.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Show how far the work has come."""
+    settings = load_settings()
+    configure_logs(settings)
+    with open_services(settings) as services:
+        if json:
+            print_json(_collect(services))
+        elif watch:
+            _watch(services)
+        else:
+            stdout().print(_render(_collect(services)))
+
+
+def _watch(services: Services) -> None:
+    try:
+        with Live(_render(_collect(services)), console=stdout(), auto_refresh=False) as live:
+            while True:
+                time.sleep(WATCH_EVERY_S)
+                live.update(_render(_collect(services)), refresh=True)
+    except KeyboardInterrupt:
+        return
+
+
+def _collect(services: Services) -> dict[str, Any]:
+    with transaction(services.engine) as connection:
+        crawls = db_status.list_crawls(connection, SHOWN_CRAWLS)
+        work = db_status.work_status(connection)
+        active = active_version(connection)
+    with connect(services.app) as broker:
+        depth = queue_depth(broker)
+    return {
+        "version": active.name if active else None,
+        "queue": depth,
+        "workers": live_workers(services.app, PING_S),
+        **asdict(work),
+        "seconds_left": _seconds_left(work),
+        "crawls": [asdict(crawl) for crawl in crawls],
+    }
+
+
+def _seconds_left(work: WorkStatus) -> float | None:
+    if not work.documents_left:
+        return 0.0
+    return work.documents_left / work.documents_per_s if work.documents_per_s else None
+
+
+def _render(collected: dict[str, Any]) -> Group:
+    left = collected["seconds_left"]
+    facts = [
+        ("active version", collected["version"] or "none"),
+        ("workers alive", str(len(collected["workers"]))),
+        ("messages in the queue", str(collected["queue"])),
+        (
+            "scorings",
+            f"{collected['pending']:,} pending, {collected['running']:,} running, "
+            f"{collected['failed']:,} failed",
+        ),
+        ("documents left", f"{collected['documents_left']:,}"),
+        ("documents a second", f"{collected['documents_per_s']:,.0f} (last minute)"),
+        ("time to go", "unknown" if left is None else duration(left)),
+    ]
+    names = [field.name for field in fields(CrawlStatus) if field.name in SHOWN]
+    rows = [[crawl[name] for name in names] for crawl in collected["crawls"]]
+    return Group(
+        make_table(("", ""), facts), "", make_table(names, rows, title="crawls, newest first")
+    )

@@ -1,0 +1,64 @@
+"""`nifos up`: the whole stack in the foreground."""
+
+from __future__ import annotations
+
+import signal
+import time
+from types import FrameType
+
+from cli.output import say
+from cli.services import Services, open_services
+from cli.supervisor import Supervisor
+from core.errors import ServiceError
+from core.logs import configure_logs
+from core.settings import load_settings
+from db import status
+from db.engine import transaction
+
+LOOK_EVERY_S = 1.0
+SAY_EVERY_S = 10.0
+
+
+def up() -> None:
+    """Run servers (where no URL names them) and workers until Ctrl-C."""
+    settings = load_settings()
+    configure_logs(settings)
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    with open_services(settings) as services:
+        version = services.checked_active_version()
+        with Supervisor() as supervisor:
+            say(f"up: version {version.name}; enqueue from another terminal, Ctrl-C ends all")
+            try:
+                _watch(services, supervisor)
+            except KeyboardInterrupt:
+                say("up: ending; work in progress goes on at the next start")
+
+
+def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _watch(services: Services, supervisor: Supervisor) -> None:
+    said, say_at = "", time.monotonic()
+    while True:
+        supervisor.check()
+        if time.monotonic() >= say_at:
+            words = _words(services)
+            if words != said:
+                say(words)
+            said, say_at = words, time.monotonic() + SAY_EVERY_S
+        time.sleep(LOOK_EVERY_S)
+
+
+def _words(services: Services) -> str:
+    try:
+        with transaction(services.engine) as connection:
+            work = status.work_status(connection)
+    except ServiceError as error:
+        return f"up: {error}"
+    if not work.pending and not work.running:
+        return f"up: nothing to do, {work.failed} scorings failed" if work.failed else "up: idle"
+    return (
+        f"up: {work.documents_left:,} documents left, "
+        f"{work.documents_per_s:,.0f} a second, {work.running} chunks running"
+    )

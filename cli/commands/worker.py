@@ -1,0 +1,51 @@
+"""`nifos worker`: the service that labels."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from cli.probe import probe_device
+from cli.services import open_services
+from cli.upkeep import start_upkeep
+from core.consumer import consume, stop_when_closed
+from core.logs import configure_logs
+from core.settings import Settings, export_settings, load_settings
+
+DEVICES_ALWAYS_THERE = ("auto", "cpu")
+GPU_PROCESSES = 2  # one's database and tokenizer time overlaps the other's GPU time
+
+
+def worker(
+    stop_with_parent: Annotated[
+        bool, typer.Option("--stop-with-parent", hidden=True, help="End when stdin closes.")
+    ] = False,
+) -> None:
+    """Label what is on the queue until told to stop."""
+    settings = load_settings()
+    configure_logs(settings)
+    with open_services(settings) as services:
+        services.checked_active_version()
+        if settings.device not in DEVICES_ALWAYS_THERE:
+            probe_device(settings.device)
+        export_settings(services.settings)
+        if stop_with_parent:
+            stop_when_closed(sys.stdin.fileno())
+        exit_code = consume(
+            services.app,
+            processes=count_processes(services.settings),
+            on_ready=lambda: start_upkeep(services.engine, services.app),
+        )
+    raise typer.Exit(exit_code)
+
+
+def count_processes(settings: Settings) -> int:
+    """Children of one worker: as set, else one a core on a CPU, two on a GPU."""
+    if settings.worker_processes is not None:
+        return settings.worker_processes
+    if settings.device not in DEVICES_ALWAYS_THERE:
+        return GPU_PROCESSES
+    return len(os.sched_getaffinity(0))

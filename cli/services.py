@@ -1,0 +1,100 @@
+"""The services that a command works with: servers found or started, migrated, ready to use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from cli.embedded import EmbeddedServers
+from cli.seed import seed_starter
+from core.broker import Celery, make_celery_app
+from core.errors import ModelError
+from core.settings import Settings
+from db.engine import Engine, make_engine, transaction
+from db.migrate import migrate, require_migrated
+from db.versions import VersionRow, active_version
+from sentiment.store import Store
+
+
+@dataclass(frozen=True)
+class Services:
+    """Settings with both URLs settled, and what was built from them."""
+
+    settings: Settings
+    engine: Engine
+    app: Celery
+    store: Store
+
+    def checked_active_version(self) -> VersionRow:
+        """The active version, its files present and whole.
+
+        Raises:
+            ModelError: there is none, or a checksum is wrong.
+        """
+        with transaction(self.engine) as connection:
+            active = active_version(connection)
+        if active is None:
+            raise ModelError("no version is active: activate one with `nifos models activate NAME`")
+        self.store.fetch(active.store_path)
+        return active
+
+
+@contextmanager
+def open_services(
+    settings: Settings, *, broker: bool = True, check_schema: bool = True
+) -> Iterator[Services]:
+    """Find or start PostgreSQL and Redis, and bring an embedded database up to date.
+
+    A database given by URL is never changed here: that takes `nifos migrate`.
+
+    Args:
+        settings: as read from the environment.
+        broker: whether the command needs Redis.
+        check_schema: whether the command needs our tables.
+
+    Raises:
+        ServiceError: a server cannot be started or reached, or has not been migrated.
+    """
+    with ExitStack() as stack:
+        settled = stack.enter_context(_settled(settings, broker=broker))
+        assert settled.database_url is not None  # noqa: S101 - narrows for the type checker
+        engine = make_engine(settled.database_url.get_secret_value())
+        stack.callback(engine.dispose)
+        url = settled.broker_url
+        app = make_celery_app(
+            "memory://" if url is None else url.get_secret_value(), include=["worker.tasks"]
+        )
+        stack.callback(app.close)
+        store = make_store(settled)
+        if check_schema:
+            if settings.database_url is None:
+                migrate(engine)
+                seed_starter(engine, store)
+            else:
+                require_migrated(engine)
+        yield Services(settled, engine, app, store)
+
+
+def make_store(settings: Settings) -> Store:
+    """The model store that the settings name."""
+    return Store(settings.store_url, settings.home / "cache")
+
+
+@contextmanager
+def _settled(settings: Settings, *, broker: bool) -> Iterator[Settings]:
+    postgres = settings.database_url is None
+    redis = broker and settings.broker_url is None
+    if not postgres and not redis:
+        yield settings
+        return
+    with EmbeddedServers(Path(settings.home), postgres=postgres, redis=redis) as servers:
+        urls = {}
+        if postgres:
+            urls["database_url"] = SecretStr(servers.database_url)
+        if redis:
+            urls["broker_url"] = SecretStr(servers.broker_url)
+        yield settings.model_copy(update=urls)

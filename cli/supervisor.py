@@ -1,0 +1,93 @@
+"""Workers as processes of ours: started, started again when they die, ended with us.
+
+They stay in our process group, and they end when the pipe to us closes, even if we are killed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from types import TracebackType
+
+import structlog
+
+from core.errors import InputError, ModelError, NifosError
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+# A worker that ends with one of these would end with it again.
+FINAL_EXIT_CODES = (InputError.exit_code, ModelError.exit_code)
+RESTART_DELAY_S = 1.0
+STOP_PATIENCE_S = 20.0  # a worker ends its chunk first; a killed one gives its lease back later
+
+
+class WorkerEnded(NifosError):
+    """The worker ended for a reason that starting it again would not change."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("the worker cannot run (its own message stands above)")
+        self.exit_code = exit_code
+
+
+class Supervisor:
+    """Keeps one `nifos worker` running while it is entered."""
+
+    def __init__(self, arguments: list[str] | None = None) -> None:
+        self._arguments = arguments or ["worker"]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._start_at = 0.0
+
+    def __enter__(self) -> Supervisor:
+        self._start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def check(self) -> None:
+        """Start the worker again if it has died. Call it every second or so.
+
+        Raises:
+            WorkerEnded: it cannot run; starting it again would not help.
+        """
+        if self._process is None:
+            if time.monotonic() >= self._start_at:
+                self._start()
+            return
+        exit_code = self._process.poll()
+        if exit_code is None:
+            return
+        self._close_pipe()
+        self._process = None
+        if exit_code in FINAL_EXIT_CODES:
+            raise WorkerEnded(exit_code)
+        log.warning("worker_restarted", exit_code=exit_code)
+        self._start_at = time.monotonic() + RESTART_DELAY_S
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "cli", *self._arguments, "--stop-with-parent"],
+            stdin=subprocess.PIPE,
+        )
+
+    def _stop(self) -> None:
+        if self._process is None:
+            return
+        self._close_pipe()  # the worker takes it as the word to end
+        try:
+            self._process.wait(STOP_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            log.warning("worker_killed", after_s=STOP_PATIENCE_S)
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _close_pipe(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()

@@ -1,0 +1,38 @@
+"""Wait until a source's crawls are scored, telling how far the work has come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from cli.output import Bar
+from cli.services import Services
+from db import status
+from db.engine import transaction
+
+POLL_S = 0.5
+
+
+def wait_until_scored(
+    services: Services, source: str, bar: Bar, on_poll: Callable[[], None] = lambda: None
+) -> None:
+    """Return when no scoring of the source is pending or running.
+
+    All of the source's, not only the last crawl's: so that `run` after an interrupted `run`
+    finishes what that one left.
+
+    Args:
+        services: the database to look at.
+        source: by name.
+        bar: shows documents.
+        on_poll: called each time before looking; an exception of it ends the wait.
+    """
+    while True:
+        on_poll()
+        with transaction(services.engine) as connection:
+            work = status.source_work(connection, source)
+        if work.documents:
+            bar.show("scoring", work.documents - work.documents_left, work.documents)
+        if not work.open_scorings:
+            return
+        time.sleep(POLL_S)

@@ -1,0 +1,52 @@
+"""Run Celery's worker in this process: the parent that hands messages to its children."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+from celery import Celery
+from celery.signals import worker_ready
+
+from core.messages import SCORE_QUEUE
+
+
+def consume(app: Celery, *, processes: int, on_ready: Callable[[], None]) -> int:
+    """Work messages until told to stop (SIGTERM: after the chunks in hand).
+
+    Args:
+        app: with the modules of its tasks in `include`.
+        processes: children, each its own interpreter.
+        on_ready: called once, when messages begin to be taken.
+
+    Returns:
+        Celery's exit code.
+    """
+    worker_ready.connect(lambda **_signal: on_ready(), weak=False)
+    worker = app.Worker(
+        hostname=f"nifos-{os.getpid()}@%h",
+        pool_cls="prefork",
+        concurrency=processes,
+        queues=[SCORE_QUEUE],
+        loglevel="WARNING",
+        quiet=True,
+        # Workers have nothing to say to one another: the database decides.
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+def stop_when_closed(descriptor: int) -> None:
+    """End this process when the other end of a pipe is closed, that is, when its parent died."""
+
+    def watch() -> None:
+        while os.read(descriptor, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

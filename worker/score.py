@@ -1,0 +1,173 @@
+"""Label one chunk: claim, read, predict, commit behind the fence.
+
+It knows nothing of queues: the message that brought the key may be doubled, late or lost.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+
+from core.errors import DatabaseError, ModelError, NifosError
+from core.messages import ScoringKey
+from db import documents, labels, scorings
+from db.engine import Engine, transaction
+from sentiment.labels import LABELS
+from worker.leases import Lease, LeaseLost
+from worker.loaded import LoadedVersions
+
+if TYPE_CHECKING:
+    from sentiment.classifier import Predictions
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+GIVE_BACK_DELAY_S = 5.0  # before a chunk is tried again after a service failed
+MODEL_DELAY_S = 30.0  # before a version that could not be loaded is tried again
+COMMIT_PATIENCE_S = 600.0  # labels that are computed wait this long for PostgreSQL to come back
+COMMIT_RETRY_S = 2.0
+
+
+class Scorer:
+    """Labels chunks in one worker child."""
+
+    def __init__(
+        self, engine: Engine, loaded: LoadedVersions, *, holder: str, timezone: str
+    ) -> None:
+        self._engine = engine
+        self._loaded = loaded
+        self._holder = holder
+        self._timezone = timezone
+
+    def score(self, key: ScoringKey) -> bool:
+        """Work one message.
+
+        Returns:
+            Whether this call labelled the chunk. False: there was nothing to claim, the chunk was
+            taken over, or its scoring was given back; the database says which.
+
+        Raises:
+            DatabaseError: the scoring could not even be claimed.
+        """
+        with transaction(self._engine) as connection:
+            attempt = scorings.claim(connection, key, self._holder)
+        if attempt is None:
+            log.debug("nothing_to_claim", **key.__dict__)
+            return False
+        lease = Lease(self._engine, key, attempt)
+        try:
+            with _failures_recorded(self._engine, lease):
+                return self._label(lease)
+        except LeaseLost:
+            log.warning("lease_lost", attempt=attempt, **key.__dict__)
+        return False
+
+    def _label(self, lease: Lease) -> bool:
+        key = lease.key
+        classifier = self._loaded.get(key.version_id)
+        start = time.perf_counter()
+        with transaction(self._engine) as connection:
+            chunk = documents.chunk_texts(connection, key.chunk_id)
+        read_at = time.perf_counter()
+        predictions = classifier.predict(chunk.texts, on_batch=lease.renew_if_due)
+        predicted_at = time.perf_counter()
+        timings = {
+            "read_s": round(read_at - start, 4),
+            "predict_s": round(predicted_at - read_at, 4),
+        }
+        done = self._commit(lease, _columns(chunk.document_ids, predictions), timings)
+        if done:
+            log.info(
+                "chunk_labelled",
+                documents=len(chunk.texts),
+                write_s=round(time.perf_counter() - predicted_at, 4),
+                **timings,
+                **key.__dict__,
+            )
+        return done
+
+    def _commit(
+        self, lease: Lease, columns: labels.LabelColumns, timings: dict[str, float]
+    ) -> bool:
+        deadline = time.monotonic() + COMMIT_PATIENCE_S
+        while True:
+            try:
+                return self._commit_once(lease, columns, timings)
+            except DatabaseError as error:
+                if time.monotonic() > deadline:
+                    raise
+                log.warning("commit_in_doubt", reason=str(error), **lease.key.__dict__)
+                time.sleep(COMMIT_RETRY_S)
+
+    def _commit_once(
+        self, lease: Lease, columns: labels.LabelColumns, timings: dict[str, float]
+    ) -> bool:
+        with transaction(self._engine) as connection:
+            if labels.finish(
+                connection,
+                lease.key,
+                lease.attempt,
+                columns,
+                timezone=self._timezone,
+                timings=timings,
+            ):
+                return True
+            # A COMMIT whose answer was lost may have happened: then the row says so.
+            state = scorings.read_state(connection, lease.key)
+        if state == scorings.ScoringState("done", lease.attempt):
+            return True
+        raise LeaseLost
+
+
+def _columns(document_ids: list[int], predictions: Predictions) -> labels.LabelColumns:
+    probabilities = predictions.probabilities.T.tolist()
+    return labels.LabelColumns(
+        document_ids=document_ids,
+        labels=[LABELS[label_id].name for label_id in predictions.label_ids.tolist()],
+        p_negative=probabilities[0],
+        p_neutral=probabilities[1],
+        p_positive=probabilities[2],
+        windowed=predictions.windowed.tolist(),
+    )
+
+
+@contextmanager
+def _failures_recorded(engine: Engine, lease: Lease) -> Iterator[None]:
+    """Settle what an exception does to the scoring; only what is recorded is swallowed."""
+    try:
+        yield
+    except LeaseLost:
+        raise
+    except NifosError as error:
+        log.error("scoring_failed", reason=str(error), **lease.key.__dict__)
+        if error.retryable or isinstance(error, ModelError):
+            delay_s = MODEL_DELAY_S if isinstance(error, ModelError) else GIVE_BACK_DELAY_S
+            _give_back(engine, lease, str(error), delay_s)
+        else:
+            _fail_try(engine, lease, str(error))
+    except Exception as error:  # noqa: BLE001 - recorded as the chunk's own failure
+        # Its type and place only: the message of a foreign exception may quote a document.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"{type(error).__name__} at {place.filename.rsplit('/', 1)[-1]}:{place.lineno}"
+        log.error("scoring_failed", reason=reason, **lease.key.__dict__)
+        _fail_try(engine, lease, reason)
+
+
+def _give_back(engine: Engine, lease: Lease, reason: str, delay_s: float) -> None:
+    try:
+        with transaction(engine) as connection:
+            scorings.give_back(connection, lease.key, lease.attempt, reason, delay_s)
+    except DatabaseError as error:
+        log.error("scoring_left_to_its_lease", reason=str(error), **lease.key.__dict__)
+
+
+def _fail_try(engine: Engine, lease: Lease, reason: str) -> None:
+    try:
+        with transaction(engine) as connection:
+            scorings.fail_try(connection, lease.key, lease.attempt, reason)
+    except DatabaseError as error:
+        log.error("scoring_left_to_its_lease", reason=str(error), **lease.key.__dict__)
