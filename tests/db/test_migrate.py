@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+from sqlalchemy import text
+
+from core.errors import DatabaseError
+from db.engine import Engine, make_engine, transaction
+from db.migrate import migrate, require_migrated
+
+PLAIN_VIEWS = {
+    "sentiment": "document_id source external_id written_at text label label_ko"
+    " p_negative p_neutral p_positive version",
+    "sentiment_daily": "source day label label_ko n share",
+}
+
+
+def test_an_empty_database_is_refused_with_the_command_to_type(empty_database_url: str) -> None:
+    engine = make_engine(empty_database_url)
+    with pytest.raises(DatabaseError, match="nifos migrate"):
+        require_migrated(engine)
+    engine.dispose()
+
+
+def test_migrating_twice_at_once_is_migrating_once(empty_database_url: str) -> None:
+    engine = make_engine(empty_database_url, pool_size=4)
+    applied: list[bool] = []
+    threads = [threading.Thread(target=lambda: applied.append(migrate(engine))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(applied) == [False, False, True]
+    require_migrated(engine)
+    engine.dispose()
+
+
+def test_a_newer_schema_is_refused(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        connection.execute(text("update alembic_version set version_num = '9999'"))
+    with pytest.raises(DatabaseError, match="9999"):
+        require_migrated(engine)
+
+
+@pytest.mark.parametrize(("view", "columns"), PLAIN_VIEWS.items())
+def test_the_views_have_the_columns_that_analysts_know(
+    engine: Engine, view: str, columns: str
+) -> None:
+    with transaction(engine) as connection:
+        found = connection.execute(text(f"select * from {view}")).keys()
+    assert list(found) == columns.split()
+
+
+def test_every_table_and_view_is_explained(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        silent = connection.scalars(
+            text(
+                "select relname from pg_class where relnamespace = 'public'::regnamespace"
+                " and relkind in ('r', 'v') and obj_description(oid, 'pg_class') is null"
+            )
+        ).all()
+    assert list(silent) == ["alembic_version"]
+
+
+def test_every_constraint_has_a_name_of_ours(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        unnamed = connection.scalars(
+            text(
+                "select conname from pg_constraint c join pg_class t on t.oid = c.conrelid"
+                " where t.relnamespace = 'public'::regnamespace and contype <> 'n'"
+                " and t.relname <> 'alembic_version' and conname ~ '_(pkey|fkey|key|check)[0-9]*$'"
+                " and conname <> 'document_key'"
+            )
+        ).all()
+    assert list(unnamed) == []
+
+
+def test_at_most_one_version_is_active(engine: Engine) -> None:
+    insert = "insert into version (name, store_path, checksums, metrics, state) values"
+    values = " (:name, 'x', '{}', '{}', 'active')"
+    with pytest.raises(Exception, match="version_one_active"), transaction(engine) as connection:
+        connection.execute(text(insert + values), {"name": "a"})
+        connection.execute(text(insert + values), {"name": "b"})

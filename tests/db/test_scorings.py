@@ -1,0 +1,143 @@
+"""The life of a scoring, statement by statement, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from core.messages import ScoringKey
+from db import scorings, status
+from db.engine import Engine, transaction
+from tests.crawls import load_posts
+
+
+@pytest.fixture
+def key(engine: Engine, active_version: int, tmp_path: Path) -> ScoringKey:
+    load_posts(engine, tmp_path, 3)
+    with transaction(engine) as connection:
+        chunk_id = connection.scalar(text("select id from chunk"))
+    assert chunk_id is not None
+    return ScoringKey(chunk_id, active_version)
+
+
+def _expire(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        connection.execute(text("update scoring set lease_until = now() - interval '1 second'"))
+
+
+def _due_now(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        connection.execute(text("update scoring set next_try_at = now()"))
+
+
+def _row(engine: Engine) -> dict[str, object]:
+    with transaction(engine) as connection:
+        return dict(connection.execute(text("select * from scoring")).one()._mapping)
+
+
+def test_a_pending_scoring_is_claimed_once(engine: Engine, key: ScoringKey) -> None:
+    with transaction(engine) as connection:
+        assert scorings.claim(connection, key, "me") == 1
+    with transaction(engine) as connection:
+        assert scorings.claim(connection, key, "you") is None
+
+
+def test_two_claims_at_the_same_time_do_not_wait_for_each_other(
+    engine: Engine, key: ScoringKey
+) -> None:
+    with transaction(engine) as one:
+        assert scorings.claim(one, key, "me") == 1
+        with transaction(engine) as two:
+            assert scorings.claim(two, key, "you") is None
+
+
+def test_a_message_about_nothing_is_nothing(engine: Engine, key: ScoringKey) -> None:
+    with transaction(engine) as connection:
+        assert scorings.claim(connection, ScoringKey(key.chunk_id + 99, 1), "me") is None
+
+
+def test_an_expired_lease_costs_a_try_and_the_old_holder_cannot_renew(
+    engine: Engine, key: ScoringKey
+) -> None:
+    with transaction(engine) as connection:
+        first = scorings.claim(connection, key, "me")
+        assert first is not None
+    _expire(engine)
+    with transaction(engine) as connection:
+        assert scorings.return_expired(connection) == 1
+        assert not scorings.renew_lease(connection, key, first)
+    _due_now(engine)
+    with transaction(engine) as connection:
+        assert scorings.claim(connection, key, "you") == 2
+    assert _row(engine)["tries"] == 1
+
+
+def test_a_living_lease_is_not_returned(engine: Engine, key: ScoringKey) -> None:
+    with transaction(engine) as connection:
+        scorings.claim(connection, key, "me")
+        assert scorings.return_expired(connection) == 0
+        assert scorings.return_held_by(connection, ["you"]) == 0
+        assert scorings.return_held_by(connection, ["me"]) == 1
+
+
+def test_tries_are_used_up_by_the_chunk_and_never_by_a_service(
+    engine: Engine, key: ScoringKey
+) -> None:
+    for _ in range(5):
+        with transaction(engine) as connection:
+            attempt = scorings.claim(connection, key, "me")
+            assert attempt is not None
+            scorings.give_back(connection, key, attempt, "the store is away", delay_s=0)
+    assert _row(engine)["tries"] == 0
+    for _ in range(scorings.MAX_TRIES):
+        _due_now(engine)
+        with transaction(engine) as connection:
+            attempt = scorings.claim(connection, key, "me")
+            assert attempt is not None
+            scorings.fail_try(connection, key, attempt, "it fails")
+    row = _row(engine)
+    assert (row["state"], row["n_failed"], row["reason"]) == ("failed", 3, "it fails")
+    assert row["attempt"] == 5 + scorings.MAX_TRIES
+    with transaction(engine) as connection:
+        outcome = status.list_crawls(connection, 1)[0]
+        assert (outcome.state, outcome.labelled, outcome.failed) == ("failed", 0, 3)
+        assert scorings.retry_failed(connection, outcome.crawl + 1) == 0
+        assert scorings.retry_failed(connection, outcome.crawl) == 1
+    assert (_row(engine)["state"], _row(engine)["n_failed"]) == ("pending", 0)
+
+
+def test_what_the_queue_lacks_is_published(
+    engine: Engine, active_version: int, tmp_path: Path
+) -> None:
+    for n in range(1, 6):
+        load_posts(engine, tmp_path, n, source=f"s{n}")
+    with transaction(engine) as connection:
+        first = scorings.due_to_publish(connection, window=3, depth=0)
+        assert [key.chunk_id for key in first] == sorted(key.chunk_id for key in first)
+        assert len(first) == 3
+        # The window is full: nothing more, however much is due.
+        assert scorings.due_to_publish(connection, window=3, depth=3) == []
+    with transaction(engine) as connection:
+        for key in first[:2]:
+            assert scorings.claim(connection, key, "me")
+        later = scorings.due_to_publish(connection, window=3, depth=1)
+        assert len(later) == 2
+        assert not set(later) & set(first)
+    with transaction(engine) as connection:
+        # Redis came back empty: what was published before is published again.
+        assert set(scorings.due_to_publish(connection, window=3, depth=0)) == {first[2], *later}
+
+
+def test_new_crawls_go_before_rescores(
+    engine: Engine, active_version: int, tmp_path: Path
+) -> None:
+    load_posts(engine, tmp_path, 2, source="old")
+    with transaction(engine) as connection:
+        connection.execute(text("update scoring set precedence = 1"))
+    load_posts(engine, tmp_path, 3, source="new")
+    with transaction(engine) as connection:
+        (key,) = scorings.due_to_publish(connection, window=1, depth=0)
+        newest = connection.scalar(text("select max(id) from chunk"))
+    assert key.chunk_id == newest
