@@ -1,0 +1,70 @@
+"""A fitted model as a version: fp16 safetensors, tokenizer, manifest, model card."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from transformers import ElectraForSequenceClassification
+
+from sentiment.store import Manifest, save_version
+from trainer.vocabulary import save_tokenizer
+
+CARD = "README.md"
+
+
+def publish(
+    model: ElectraForSequenceClassification,
+    tokenizer: Tokenizer,
+    target: Path,
+    *,
+    padding_length: int,
+    metrics: Mapping[str, Any],
+    training: Mapping[str, Any],
+    card: str | None = None,
+) -> Manifest:
+    """Write a version directory, whole or not at all.
+
+    Args:
+        model: fitted.
+        tokenizer: of the model.
+        target: the directory to make; its name is the version's.
+        padding_length: tokens, special ones included.
+        metrics: of the held-out rows, as `sentiment.metrics.summarize` gives them.
+        training: what it was trained on and how, for the manifest.
+        card: Markdown for people, if there is one.
+    """
+    aside = target.parent / f".{target.name}.{uuid4().hex}"
+    aside.mkdir(parents=True)
+    try:
+        _write_weights(model, aside)
+        model.config.to_json_file(str(aside / "config.json"))
+        save_tokenizer(tokenizer, aside, padding_length)
+        if card is not None:
+            (aside / CARD).write_text(card, encoding="utf-8")
+        manifest = Manifest(
+            name=target.name,
+            padding_length=padding_length,
+            metrics=dict(metrics),
+            training=dict(training),
+        )
+        return save_version(aside, target, manifest)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write_weights(model: ElectraForSequenceClassification, directory: Path) -> None:
+    weights = {
+        name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
+        for name, value in model.state_dict().items()
+        if not name.endswith("position_ids") and isinstance(value, torch.Tensor)
+    }
+    path = directory / "model.safetensors"
+    save_file(weights, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # the library writes it for the owner alone

@@ -1,0 +1,64 @@
+"""A WordPiece vocabulary of one's own, and the tokenizer files that a version holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Tokenizer
+from tokenizers.decoders import WordPiece as WordPieceDecoder
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import TemplateProcessing
+from tokenizers.trainers import WordPieceTrainer
+
+PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+MIN_FREQUENCY = 3
+ALPHABET_LIMIT = 3_000  # Hangul syllables in use, jamo, Latin, digits, punctuation, emoji
+
+
+def train_vocabulary(texts: Iterable[str], size: int) -> Tokenizer:
+    """Learn a cased WordPiece vocabulary from prepared texts."""
+    tokenizer = Tokenizer(WordPiece(unk_token=UNK))
+    # Neither lower-casing nor accent stripping: the latter takes Hangul apart.
+    tokenizer.normalizer = BertNormalizer(lowercase=False, strip_accents=False)
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    tokenizer.decoder = WordPieceDecoder()
+    trainer = WordPieceTrainer(
+        vocab_size=size,
+        min_frequency=MIN_FREQUENCY,
+        limit_alphabet=ALPHABET_LIMIT,
+        special_tokens=list(SPECIAL_TOKENS),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    ids = {token: tokenizer.token_to_id(token) for token in (CLS, SEP)}
+    tokenizer.post_processor = TemplateProcessing(
+        single=f"{CLS} $A {SEP}",
+        pair=f"{CLS} $A {SEP} $B:1 {SEP}:1",
+        special_tokens=list(ids.items()),
+    )
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: Tokenizer, directory: Path, max_length: int) -> None:
+    """Write `tokenizer.json` and the settings that transformers would otherwise guess wrong."""
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.save(str(directory / "tokenizer.json"))
+    settings = {
+        "tokenizer_class": "BertTokenizer",
+        "do_lower_case": False,  # the default would turn all Hangul into [UNK]
+        "strip_accents": False,
+        "tokenize_chinese_chars": True,
+        "model_max_length": max_length,
+        "pad_token": PAD,
+        "unk_token": UNK,
+        "cls_token": CLS,
+        "sep_token": SEP,
+        "mask_token": MASK,
+    }
+    path = directory / "tokenizer_config.json"
+    path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
