@@ -13,6 +13,12 @@ from db.engine import transaction
 POLL_S = 0.5
 
 
+def has_open_work(services: Services, source: str) -> bool:
+    """Tell whether a scoring of the source is pending or running."""
+    with transaction(services.engine) as connection:
+        return status.source_work(connection, source).open_scorings > 0
+
+
 def wait_until_scored(
     services: Services, source: str, bar: Bar, on_poll: Callable[[], None] = lambda: None
 ) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
+import warnings
 from collections.abc import Callable
 
 from celery import Celery
+from celery.exceptions import SecurityWarning
+from celery.platforms import EX_OK
 from celery.signals import worker_ready
+from celery.worker import state
 
 from core.messages import SCORE_QUEUE
 
@@ -24,6 +27,8 @@ def consume(app: Celery, *, processes: int, on_ready: Callable[[], None]) -> int
     Returns:
         Celery's exit code.
     """
+    # It warns root of pickled messages; ours are JSON, and checked.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     worker_ready.connect(lambda **_signal: on_ready(), weak=False)
     worker = app.Worker(
         hostname=f"nifos-{os.getpid()}@%h",
@@ -47,6 +52,6 @@ def stop_when_closed(descriptor: int) -> None:
     def watch() -> None:
         while os.read(descriptor, 1):
             pass
-        os.kill(os.getpid(), signal.SIGTERM)
+        state.should_stop = EX_OK  # what SIGTERM sets, without Celery's word on the terminal
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()

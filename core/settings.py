@@ -55,25 +55,33 @@ class Settings(BaseSettings):
         return self.model_store or str(self.home.absolute() / "models")
 
 
-def load_settings() -> Settings:
+def load_settings(*, quiet: bool = False) -> Settings:
     """Read the environment once.
+
+    Args:
+        quiet: log warnings only, unless the environment says how much: for commands that a person
+            waits for, unlike services.
 
     Raises:
         InputError: naming the variable and what is wrong with it, never its value.
     """
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = "NIFOS_" + "_".join(str(part) for part in first["loc"]).upper()
         raise InputError(f"{name}: {first['msg']}") from None
+    if quiet and "log_level" not in settings.model_fields_set:
+        return settings.model_copy(update={"log_level": "warning"})
+    return settings
 
 
 def export_settings(settings: Settings) -> None:
-    """Hand the URLs that this process settled on down to the processes it starts.
+    """Hand what this process settled on down to the processes it starts.
 
     Celery's children are fresh interpreters; the environment is what they get.
     """
+    os.environ["NIFOS_LOG_LEVEL"] = settings.log_level
     for name, url in (
         ("NIFOS_DATABASE_URL", settings.database_url),
         ("NIFOS_BROKER_URL", settings.broker_url),

@@ -31,7 +31,7 @@ class Finding:
 
 def doctor(json: AsJson = False) -> None:
     """Check PostgreSQL, Redis, model, device and workers."""
-    settings = load_settings()
+    settings = load_settings(quiet=True)
     configure_logs(settings)
     findings = list(_findings(settings))
     if json:

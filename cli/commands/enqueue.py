@@ -41,7 +41,7 @@ def enqueue(
     json: AsJson = False,
 ) -> None:
     """Take crawl files in and put them on the queue."""
-    settings = load_settings()
+    settings = load_settings(quiet=True)
     configure_logs(settings)
     options = ColumnOptions(text_column, id_column, time_column)
     request = check_request(paths, source, options, encoding)

@@ -12,7 +12,7 @@ from db.migrate import migrate as apply
 
 def migrate() -> None:
     """Make or update the tables; register the shipped version where there is none."""
-    settings = load_settings()
+    settings = load_settings(quiet=True)
     configure_logs(settings)
     with open_services(settings, broker=False, check_schema=False) as services:
         applied = apply(services.engine)

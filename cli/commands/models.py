@@ -21,7 +21,7 @@ app = typer.Typer(help="The published versions.", no_args_is_help=True)
 @app.command("list")
 def list_models(json: AsJson = False) -> None:
     """Show every version."""
-    settings = load_settings()
+    settings = load_settings(quiet=True)
     configure_logs(settings)
     with open_services(settings, broker=False) as services, transaction(services.engine) as found:
         rows = versions.list_versions(found)
@@ -39,7 +39,7 @@ def list_models(json: AsJson = False) -> None:
 @app.command()
 def activate(name: Annotated[str, typer.Argument(help="The version's name.")]) -> None:
     """Label new chunks with this version from now on."""
-    settings = load_settings()
+    settings = load_settings(quiet=True)
     configure_logs(settings)
     with open_services(settings, broker=False) as services:
         with transaction(services.engine) as connection:

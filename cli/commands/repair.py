@@ -23,7 +23,7 @@ def retry(
     ] = None,
 ) -> None:
     """Put failed scorings back on the queue."""
-    settings = load_settings()
+    settings = load_settings(quiet=True)
     configure_logs(settings)
     with open_services(settings) as services:
         with transaction(services.engine) as connection:
@@ -40,7 +40,7 @@ def forget(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete a crawl with its documents, labels, counts and rejects: a wrong file or source."""
-    settings = load_settings()
+    settings = load_settings(quiet=True)
     configure_logs(settings)
     with open_services(settings, broker=False) as services:
         with transaction(services.engine) as connection:

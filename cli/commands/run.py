@@ -20,7 +20,7 @@ from cli.load import check_request, load, summary
 from cli.output import duration, make_table, print_json, progress_bar, say, stdout
 from cli.services import Services, open_services
 from cli.supervisor import Supervisor
-from cli.wait import wait_until_scored
+from cli.wait import has_open_work, wait_until_scored
 from core.logs import configure_logs
 from core.settings import load_settings
 from db import status
@@ -44,15 +44,16 @@ def run(
 ) -> None:
     """Take crawl files in, label every document, print what came out."""
     started = time.monotonic()
-    settings = load_settings()
+    settings = load_settings(quiet=True)
     configure_logs(settings)
     options = ColumnOptions(text_column, id_column, time_column)
     request = check_request(paths, source, options, encoding)
     with open_services(settings) as services, progress_bar(quiet=json) as bar:
         services.checked_active_version()
-        with Supervisor() as supervisor:
-            loaded = load(services, request, bar)
-            wait_until_scored(services, request.source, bar, on_poll=supervisor.check)
+        loaded = load(services, request, bar)
+        if has_open_work(services, request.source):
+            with Supervisor() as supervisor:
+                wait_until_scored(services, request.source, bar, on_poll=supervisor.check)
         failed = _report(services, request.source, loaded, time.monotonic() - started, json)
     if failed or (strict and loaded.counts.rejected):
         raise typer.Exit(1)

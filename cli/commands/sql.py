@@ -29,7 +29,7 @@ def sql(
     ] = None,
 ) -> None:
     """Query the labels. It can read everything and write nothing."""
-    settings = load_settings()
+    settings = load_settings(quiet=True)
     configure_logs(settings)
     with (
         open_services(settings, broker=False) as services,

@@ -36,7 +36,7 @@ def status(
     json: AsJson = False,
 ) -> None:
     """Show how far the work has come."""
-    settings = load_settings()
+    settings = load_settings(quiet=True)
     configure_logs(settings)
     with open_services(settings) as services:
         if json:

@@ -25,7 +25,7 @@ def worker(
     ] = False,
 ) -> None:
     """Label what is on the queue until told to stop."""
-    settings = load_settings()
+    settings = load_settings(quiet=stop_with_parent)
     configure_logs(settings)
     with open_services(settings) as services:
         services.checked_active_version()
