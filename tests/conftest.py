@@ -85,7 +85,6 @@ def _new_database(url: str, template: str) -> Iterator[str]:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"create database {name} template {template}")
         yield _other_database(url, name)
-        connection.execute(f"drop database {name} with (force)")
 
 
 def _other_database(url: str, name: str) -> str:

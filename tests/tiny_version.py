@@ -28,7 +28,11 @@ def build_tiny_version(target: Path, *, seed: int = 0, padding_length: int = 32)
     model = make_model(tokenizer, padding_length, layers=1, width=32, heads=2)
     spread_out(model)
     publish(
-        model, tokenizer, target, padding_length=padding_length, metrics={"macro_f1": 0.33},
+        model,
+        tokenizer,
+        target,
+        padding_length=padding_length,
+        metrics={"macro_f1": 0.33},
         training={"seed": seed},
     )
     return target

@@ -100,9 +100,7 @@ def test_days_are_those_of_the_zone_and_unknown_times_are_of_no_day(
     assert [tuple(row) for row in days] == [("2026-11-02", 2), (None, 1)]
 
 
-def test_a_late_scoring_of_another_version_changes_no_view(
-    engine: Engine, key: ScoringKey
-) -> None:
+def test_a_late_scoring_of_another_version_changes_no_view(engine: Engine, key: ScoringKey) -> None:
     with transaction(engine) as connection:
         newer = versions.register_version(
             connection, name="v2", store_path="v2", checksums={}, metrics={}

@@ -5,7 +5,7 @@ import threading
 import pytest
 from sqlalchemy import text
 
-from core.errors import DatabaseError
+from core.errors import DatabaseError, NifosError
 from db.engine import Engine, make_engine, transaction
 from db.migrate import migrate, require_migrated
 
@@ -77,8 +77,11 @@ def test_every_constraint_has_a_name_of_ours(engine: Engine) -> None:
 
 
 def test_at_most_one_version_is_active(engine: Engine) -> None:
-    insert = "insert into version (name, store_path, checksums, metrics, state) values"
-    values = " (:name, 'x', '{}', '{}', 'active')"
-    with pytest.raises(Exception, match="version_one_active"), transaction(engine) as connection:
-        connection.execute(text(insert + values), {"name": "a"})
-        connection.execute(text(insert + values), {"name": "b"})
+    insert = text(
+        "insert into version (name, store_path, checksums, metrics, state)"
+        " values (:name, 'x', '{}', '{}', 'active')"
+    )
+    with transaction(engine) as connection:
+        connection.execute(insert, {"name": "a"})
+    with pytest.raises(NifosError, match="version_one_active"), transaction(engine) as connection:
+        connection.execute(insert, {"name": "b"})

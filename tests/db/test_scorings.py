@@ -130,9 +130,7 @@ def test_what_the_queue_lacks_is_published(
         assert set(scorings.due_to_publish(connection, window=3, depth=0)) == {first[2], *later}
 
 
-def test_new_crawls_go_before_rescores(
-    engine: Engine, active_version: int, tmp_path: Path
-) -> None:
+def test_new_crawls_go_before_rescores(engine: Engine, active_version: int, tmp_path: Path) -> None:
     load_posts(engine, tmp_path, 2, source="old")
     with transaction(engine) as connection:
         connection.execute(text("update scoring set precedence = 1"))

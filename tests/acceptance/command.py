@@ -1,0 +1,130 @@
+"""Run `nifos` as a person does, look at its processes, and leave none behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from cli.embedded import EmbeddedServers
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DEADLINE_S = 120.0
+# A batch a row makes a chunk take seconds, so that a test can interfere in the middle of it.
+SLOWLY = {"NIFOS_WORKER_PROCESSES": "2", "NIFOS_BATCH_TOKENS": "16"}
+
+
+class Nifos:
+    """The command with a home of its own. Relative paths are the repository's."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._running: list[subprocess.Popen[str]] = []
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("NIFOS_")}
+        return inherited | {"NIFOS_HOME": str(self.home)} | changes
+
+    def __call__(self, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "cli", *map(str, arguments)],
+            cwd=REPOSITORY,
+            env=self.environment(**environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S * 2,
+            check=False,
+        )
+
+    def json(self, *arguments: object, **environment: str) -> Any:
+        done = self(*arguments, **environment)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def scalar(self, query: str) -> Any:
+        (row,) = self.json("sql", "--format", "json", query)
+        return next(iter(row.values()))
+
+    def start(self, *arguments: object, **environment: str) -> subprocess.Popen[str]:
+        """Start it in a process group of its own, as a shell does."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli", *map(str, arguments)],
+            cwd=REPOSITORY,
+            env=self.environment(**environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=0,
+        )
+        self._running.append(process)
+        return process
+
+    def end(self) -> None:
+        """End what is left of every started group, and the servers."""
+        for process in self._running:
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            process.communicate()
+        if self.home.exists():
+            with EmbeddedServers(self.home):
+                pass
+
+    def check_complete(self, accepted: int) -> None:
+        """Every accepted document has one label of its version, the counts agree, nothing is open."""
+        facts = self.json(
+            "sql",
+            "--format",
+            "json",
+            "select (select count(*) from document) as documents,"
+            " (select count(*) from label) as labels,"
+            " (select count(*) from sentiment) as shown,"
+            " (select sum(n) from sentiment_daily) as daily,"
+            " (select sum(n_labelled) from scoring) as counted,"
+            " (select count(*) from scoring where state <> 'done') as open,"
+            " (select count(*) from document d join chunk c on c.id = d.chunk_id join label l"
+            "  on l.document_id = d.id and l.version_id = c.wanted_version_id) as as_wanted",
+        )[0]
+        assert facts.pop("open") == 0
+        assert set(facts.values()) == {accepted}, facts
+
+
+def worker_parents(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The `nifos worker` processes under a `run` or an `up`."""
+    return [child for child in psutil.Process(process.pid).children() if "worker" in _words(child)]
+
+
+def worker_children(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes that label."""
+    return [
+        child
+        for parent in worker_parents(process)
+        for child in parent.children()
+        if any("spawn_main" in word for word in _words(child))
+    ]
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def wait_until(what: str, condition: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
+    """Wait for a condition; it fails by name, never by a sleep that was too short."""
+    end = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < end, f"not within {deadline_s} s: {what}"
+        time.sleep(0.2)

@@ -1,0 +1,163 @@
+"""What dies in the night: workers, Redis, a version swapped under the work. Nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cli.embedded import EmbeddedServers
+from db import versions
+from db.engine import make_engine, transaction
+from sentiment.store import Store
+from tests.acceptance.command import (
+    SLOWLY,
+    Nifos,
+    wait_until,
+    worker_children,
+    worker_parents,
+)
+from tests.crawls import posts, write_jsonl
+from tests.tiny_version import build_tiny_version
+
+pytestmark = pytest.mark.slow
+
+DOCUMENTS = 20_000  # five chunks, some seconds each when done slowly
+
+
+@pytest.fixture
+def crawl(tmp_path: Path) -> Path:
+    return write_jsonl(tmp_path / "crawl.jsonl", posts(DOCUMENTS))
+
+
+def _start_run(nifos: Nifos, crawl: Path) -> subprocess.Popen[str]:
+    run = nifos.start("run", crawl, "--source", "blog", "--json", **SLOWLY)
+    wait_until("a chunk is being worked", lambda: _running(nifos, run) > 0)
+    return run
+
+
+def _running(nifos: Nifos, run: subprocess.Popen[str]) -> int:
+    assert run.poll() is None, run.communicate()[1]
+    if not worker_children(run):
+        return 0
+    return int(nifos.scalar("select count(*) from scoring where state = 'running'"))
+
+
+def _finish(nifos: Nifos, run: subprocess.Popen[str]) -> None:
+    out, err = run.communicate(timeout=180)
+    assert run.returncode == 0, err
+    assert f'"labelled": {DOCUMENTS}' in out
+    assert "Traceback" not in err
+    nifos.check_complete(DOCUMENTS)
+
+
+def test_a_killed_child_costs_nothing_but_time(nifos: Nifos, crawl: Path) -> None:
+    run = _start_run(nifos, crawl)
+    worker_children(run)[0].kill()
+    killed_at = time.monotonic()
+    wait_until(
+        "its chunk is tried again",
+        lambda: int(nifos.scalar("select count(*) from scoring where tries = 1")) == 1,
+        deadline_s=30,
+    )
+    _finish(nifos, run)
+    assert nifos.scalar("select count(*) from scoring where tries = 1 and state = 'done'") == 1
+    assert time.monotonic() - killed_at < 60
+
+
+def test_a_killed_worker_is_started_again(nifos: Nifos, crawl: Path) -> None:
+    run = _start_run(nifos, crawl)
+    (parent,) = worker_parents(run)
+    children = worker_children(run)
+    parent.kill()
+    psutil.wait_procs([parent, *children], timeout=10)
+    wait_until("another worker starts", lambda: bool(worker_parents(run)), deadline_s=30)
+    _finish(nifos, run)
+
+
+def test_a_redis_that_comes_back_empty_costs_a_tick(nifos: Nifos, crawl: Path) -> None:
+    run = _start_run(nifos, crawl)
+    socket = EmbeddedServers(nifos.home).redis_socket
+    (server,) = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if str(socket) in " ".join(process.info["cmdline"] or [])
+        or str(nifos.home / "redis") in " ".join(process.info["cmdline"] or [])
+    ]
+    server.kill()
+    psutil.wait_procs([server], timeout=10)
+    assert nifos("status").returncode == 0  # finds PostgreSQL, starts Redis again, empty
+    _finish(nifos, run)
+
+
+def test_a_version_activated_in_the_middle_concerns_new_chunks_only(
+    nifos: Nifos, crawl: Path, tmp_path: Path
+) -> None:
+    run = _start_run(nifos, crawl)
+    Store(str(nifos.home / "models"), tmp_path / "cache").publish(
+        build_tiny_version(tmp_path / "made" / "tiny"), "tiny"
+    )
+    engine = make_engine(EmbeddedServers(nifos.home).database_url)
+    with transaction(engine) as connection:
+        versions.register_version(
+            connection, name="tiny", store_path="tiny", checksums={}, metrics={}
+        )
+    engine.dispose()
+    assert nifos("models", "activate", "tiny").returncode == 0
+    later = write_jsonl(tmp_path / "later.jsonl", posts(3_000, start=DOCUMENTS))
+    enqueued = nifos.json("enqueue", later, "--source", "blog", "--wait", "--json")
+    assert (enqueued["version"], enqueued["labelled"]) == ("tiny", 3_000)
+    out, err = run.communicate(timeout=180)
+    assert run.returncode == 0, err
+    nifos.check_complete(DOCUMENTS + 3_000)
+    by_version = nifos.json(
+        "sql", "--format", "json", "select version, count(*) as n from sentiment group by 1"
+    )
+    assert {row["version"]: row["n"] for row in by_version} == {"starter": DOCUMENTS, "tiny": 3_000}
+
+
+def test_the_same_file_enqueued_twice_at_once_is_there_once(nifos: Nifos, crawl: Path) -> None:
+    up = nifos.start("up", **SLOWLY)
+    wait_until("workers start", lambda: up.poll() is None and len(worker_children(up)) == 2)
+    twice = [nifos.start("enqueue", crawl, "--source", "blog", "--json") for _ in range(2)]
+    codes = []
+    for process in twice:
+        _out, err = process.communicate(timeout=120)
+        codes.append(process.returncode)
+        assert process.returncode == 0 or "another load is running" in err
+    assert 0 in codes
+    third = nifos.json("enqueue", crawl, "--source", "blog", "--json", "--wait")
+    assert (third["accepted"], third["duplicate"]) == (0, DOCUMENTS)
+    nifos.check_complete(DOCUMENTS)
+    os.kill(up.pid, signal.SIGINT)
+    _out, err = up.communicate(timeout=60)
+    assert up.returncode == 0, err
+
+
+def test_every_worker_process_killed_and_redis_emptied_under_up(nifos: Nifos, crawl: Path) -> None:
+    up = nifos.start("up", **SLOWLY)
+    wait_until("workers start", lambda: up.poll() is None and len(worker_children(up)) == 2)
+    nifos.json("enqueue", crawl, "--source", "blog", "--json")
+    wait_until(
+        "a chunk is being worked",
+        lambda: int(nifos.scalar("select count(*) from scoring where state = 'running'")) > 0,
+    )
+    for process in [*worker_parents(up), *worker_children(up)]:
+        process.kill()
+    import redis
+
+    with redis.Redis(unix_socket_path=str(EmbeddedServers(nifos.home).redis_socket)) as client:
+        client.flushall()
+    done = nifos("enqueue", crawl, "--source", "blog", "--json")
+    assert done.returncode == 0, done.stderr
+    wait_until(
+        "the crawl is complete",
+        lambda: nifos.scalar("select count(*) from scoring where state <> 'done'") == 0,
+        deadline_s=120,
+    )
+    nifos.check_complete(DOCUMENTS)

@@ -1,0 +1,182 @@
+"""Loads on a real PostgreSQL: what is accepted, what is refused, what a killed load leaves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from core.errors import InputError, ModelError, ServiceError
+from db import crawls, locks
+from db.crawls import CrawlCounts
+from db.engine import Engine, session, transaction
+from db.intake import CHUNK_CHARACTERS, CHUNK_DOCUMENTS
+from producer import ingest as ingest_module
+from producer.columns import ColumnOptions
+from producer.crawl import find_files
+from tests.crawls import SEOUL, load_files, load_posts, posts, write_jsonl
+
+
+def _scalars(engine: Engine, query: str) -> list[object]:
+    with transaction(engine) as connection:
+        return list(connection.scalars(text(query)))
+
+
+def test_every_row_is_accepted_duplicate_or_rejected(
+    engine: Engine, active_version: int, tmp_path: Path
+) -> None:
+    rows = [*posts(10), posts(1)[0], {**posts(2)[1], "text": "다른 글"}, {"id": "x"}, "{"]
+    loaded = load_files(engine, "blog", [write_jsonl(tmp_path / "a.jsonl", rows)])
+    assert loaded.counts == CrawlCounts(read=14, accepted=10, duplicate=1, rejected=3)
+    assert (loaded.chunks, loaded.version) == (1, "v1")
+    codes = _scalars(engine, "select code from reject order by row_number")
+    assert codes == ["id_conflict", "no_text", "bad_json"]
+    assert _scalars(engine, "select held from reject where code = 'bad_json'") == ["{"]
+    assert _scalars(engine, "select state from scoring") == ["pending"]
+    assert _scalars(engine, "select files ->> 0 is not null from crawl") == [True]
+
+
+def test_the_same_file_again_changes_nothing(
+    engine: Engine, active_version: int, tmp_path: Path
+) -> None:
+    load_posts(engine, tmp_path, 100)
+    again = load_posts(engine, tmp_path, 100)
+    assert again.counts == CrawlCounts(read=100, accepted=0, duplicate=100, rejected=0)
+    assert again.chunks == 0
+    assert _scalars(engine, "select count(*) from document") == [100]
+
+
+def test_the_same_id_in_another_source_is_another_document(
+    engine: Engine, active_version: int, tmp_path: Path
+) -> None:
+    load_posts(engine, tmp_path, 5, source="blog")
+    assert load_posts(engine, tmp_path, 5, source="news").counts.accepted == 5
+
+
+def test_chunks_are_full_across_slices_and_files(
+    engine: Engine, active_version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_module, "SLICE_ROWS", 1_000)
+    paths = [
+        write_jsonl(tmp_path / "a.jsonl", posts(5_000)),
+        write_jsonl(tmp_path / "b.jsonl", posts(5_000, start=4_500)),
+    ]
+    loaded = load_files(engine, "blog", paths)
+    assert loaded.counts == CrawlCounts(read=10_000, accepted=9_500, duplicate=500, rejected=0)
+    sizes = _scalars(engine, "select n_documents from chunk order by id")
+    assert sizes == [CHUNK_DOCUMENTS, CHUNK_DOCUMENTS, 9_500 - 2 * CHUNK_DOCUMENTS]
+    counted = _scalars(engine, "select count(*) from document group by chunk_id order by chunk_id")
+    assert counted == sizes
+
+
+def test_chunks_are_bounded_in_characters_too(
+    engine: Engine, active_version: int, tmp_path: Path
+) -> None:
+    each = 300_000
+    rows = [{"id": n, "text": "긴 글 " * (each // 4)} for n in range(30)]
+    loaded = load_files(engine, "blog", [write_jsonl(tmp_path / "a.jsonl", rows)])
+    largest = _scalars(
+        engine,
+        "select max(n) from (select sum(char_length(text)) as n from document group by chunk_id) c",
+    )
+    assert loaded.chunks == 3
+    assert int(str(largest[0])) <= CHUNK_CHARACTERS + each
+
+
+def test_texts_come_back_as_they_were(engine: Engine, active_version: int, tmp_path: Path) -> None:
+    awkward = [
+        "탭\t줄\n바꿈\r역\\슬래시",
+        "\\N",
+        "\\.",
+        "'; drop table document; --",
+        "😊",
+        "\x7f\x01",
+    ]
+    rows = [{"id": str(n), "text": words} for n, words in enumerate(awkward)]
+    load_files(engine, "blog", [write_jsonl(tmp_path / "a.jsonl", rows)])
+    assert _scalars(engine, "select text from document order by external_id") == awkward
+
+
+def test_a_file_that_breaks_off_leaves_nothing(
+    engine: Engine, active_version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_module, "SLICE_ROWS", 10)
+    path = tmp_path / "a.csv"
+    # Good for the first MiB and then not UTF-16 any more: found while reading, not before.
+    good = "id,text\n" + "".join(f"{n},글 {n}\n" for n in range(60_000))
+    path.write_bytes(good.encode("utf-16") + b"\x00\xd8")
+    with pytest.raises(InputError, match=r"a\.csv"):
+        load_files(engine, "blog", [path])
+    for table in ("crawl", "chunk", "document", "scoring", "reject"):
+        assert _scalars(engine, f"select count(*) from {table}") == [0]
+
+
+def test_a_killed_load_is_begun_anew(
+    engine: Engine, active_version: int, database_url: str, tmp_path: Path
+) -> None:
+    path = write_jsonl(tmp_path / "a.jsonl", posts(40_000))
+    code = (
+        "import os, signal, sys; from pathlib import Path; from db.engine import make_engine;"
+        "from producer.ingest import ingest; from producer.crawl import find_files;"
+        "from producer.columns import ColumnOptions; from zoneinfo import ZoneInfo;"
+        "ingest(make_engine(sys.argv[1]), 'blog',"
+        " find_files([Path(sys.argv[2])], ColumnOptions(), None), zone=ZoneInfo('Asia/Seoul'),"
+        " on_progress=lambda p: os.kill(os.getpid(), signal.SIGKILL))"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, database_url, path], check=False)
+    assert killed.returncode == -9
+    assert _scalars(engine, "select state from crawl") == ["loading"]
+    assert _scalars(engine, "select count(*) > 0 from document") == [True]
+    assert _scalars(engine, "select count(*) from scoring") == [0]
+    loaded = load_files(engine, "blog", [path])
+    assert loaded.counts == CrawlCounts(read=40_000, accepted=40_000, duplicate=0, rejected=0)
+    assert _scalars(engine, "select count(*) from crawl") == [1]
+    assert _scalars(engine, "select count(*) from document") == [40_000]
+
+
+def test_one_load_per_source_at_a_time(engine: Engine, active_version: int, tmp_path: Path) -> None:
+    with session(engine) as other:
+        source_id = crawls.ensure_source(other, "blog")
+        other.commit()
+        assert locks.try_load_lock(other, source_id)
+        with pytest.raises(ServiceError, match="another load is running"):
+            load_posts(engine, tmp_path, 5)
+        load_posts(engine, tmp_path, 5, source="news")
+        locks.release_load_lock(other, source_id)
+        other.commit()
+    assert load_posts(engine, tmp_path, 5).counts.accepted == 5
+
+
+def test_two_sources_load_side_by_side(engine: Engine, active_version: int, tmp_path: Path) -> None:
+    threads = [
+        threading.Thread(target=load_posts, args=(engine, tmp_path, 5_000, f"source-{n}"))
+        for n in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert _scalars(engine, "select sum(accepted) from crawl where state = 'released'") == [10_000]
+
+
+def test_without_an_active_version_nothing_is_loaded(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no version is active"):
+        load_posts(engine, tmp_path, 5)
+    assert _scalars(engine, "select count(*) from document") == [0]
+
+
+def test_an_interrupted_load_leaves_nothing(
+    engine: Engine, active_version: int, tmp_path: Path
+) -> None:
+    def interrupt(_progress: object) -> None:
+        raise KeyboardInterrupt
+
+    found = find_files([write_jsonl(tmp_path / "a.jsonl", posts(10))], ColumnOptions(), None)
+    with pytest.raises(KeyboardInterrupt):
+        ingest_module.ingest(engine, "blog", found, zone=SEOUL, on_progress=interrupt)
+    assert _scalars(engine, "select count(*) from crawl") == [0]
+    assert load_files(engine, "blog", [tmp_path / "a.jsonl"]).counts.accepted == 10

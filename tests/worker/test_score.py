@@ -1,0 +1,192 @@
+"""A message's whole way in one process: real database, real store, a tiny real model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from core.errors import DatabaseError
+from core.holder import this_process
+from core.messages import ScoringKey
+from db import labels, scorings, versions
+from db.engine import Engine, transaction
+from sentiment.store import Store
+from tests.crawls import load_posts
+from tests.tiny_version import build_tiny_version
+from worker import score as score_module
+from worker.loaded import LoadedVersions
+from worker.score import Scorer
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "store"), tmp_path / "cache")
+
+
+def _register(engine: Engine, store: Store, tmp_path: Path, name: str, seed: int) -> int:
+    store.publish(build_tiny_version(tmp_path / "made" / name, seed=seed), name)
+    with transaction(engine) as connection:
+        version_id = versions.register_version(
+            connection, name=name, store_path=name, checksums={}, metrics={}
+        )
+        versions.activate_version(connection, version_id)
+    return version_id
+
+
+@pytest.fixture
+def version_id(engine: Engine, store: Store, tmp_path: Path) -> int:
+    return _register(engine, store, tmp_path, "v1", seed=0)
+
+
+@pytest.fixture
+def loaded(engine: Engine, store: Store) -> LoadedVersions:
+    return LoadedVersions(engine, store, device="cpu", batch_tokens=256, threads=1)
+
+
+@pytest.fixture
+def scorer(engine: Engine, loaded: LoadedVersions) -> Scorer:
+    return Scorer(engine, loaded, holder=this_process(), timezone="Asia/Seoul")
+
+
+@pytest.fixture
+def key(engine: Engine, version_id: int, tmp_path: Path) -> ScoringKey:
+    load_posts(engine, tmp_path, 200)
+    return ScoringKey(int(str(_one(engine, "select id from chunk"))), version_id)
+
+
+def _one(engine: Engine, query: str) -> object:
+    with transaction(engine) as connection:
+        return connection.scalar(text(query))
+
+
+def test_a_chunk_is_labelled_whole_and_once(
+    engine: Engine, scorer: Scorer, key: ScoringKey
+) -> None:
+    assert scorer.score(key)
+    assert not scorer.score(key)
+    assert _one(engine, "select count(*) from sentiment") == 200
+    assert _one(engine, "select sum(n) from sentiment_daily") == 200
+    assert _one(engine, "select timings ->> 'predict_s' is not null from scoring") is True
+    sums = "select max(abs(p_negative + p_neutral + p_positive - 1)) < 0.001 from label"
+    assert _one(engine, sums) is True
+    highest = (
+        "select bool_and(greatest(p_negative, p_neutral, p_positive) = case label"
+        " when 'negative' then p_negative when 'neutral' then p_neutral else p_positive end)"
+        " from label"
+    )
+    assert _one(engine, highest) is True
+
+
+def test_each_chunk_gets_the_version_that_its_message_names(
+    engine: Engine, store: Store, scorer: Scorer, key: ScoringKey, tmp_path: Path
+) -> None:
+    newer = _register(engine, store, tmp_path, "v2", seed=5)
+    load_posts(engine, tmp_path, 100, source="later")
+    chunk = int(str(_one(engine, "select max(id) from chunk")))
+    assert scorer.score(ScoringKey(chunk, newer))
+    assert scorer.score(key)
+    counted = "select count(*) from sentiment where version = "
+    assert _one(engine, counted + "'v1'") == 200
+    assert _one(engine, counted + "'v2'") == 100
+
+
+def test_the_two_last_used_versions_stay_loaded(
+    engine: Engine, store: Store, version_id: int, loaded: LoadedVersions, tmp_path: Path
+) -> None:
+    others = [_register(engine, store, tmp_path, f"v{n}", seed=n) for n in (2, 3)]
+    first = loaded.get(version_id)
+    second = loaded.get(others[0])
+    assert loaded.get(version_id) is first
+    loaded.get(others[1])  # the second was used longest ago
+    assert loaded.get(version_id) is first
+    assert loaded.get(others[0]) is not second
+
+
+def test_a_damaged_version_gives_the_chunk_back_and_costs_no_try(
+    engine: Engine, scorer: Scorer, key: ScoringKey, tmp_path: Path
+) -> None:
+    path = tmp_path / "store" / "v1" / "config.json"
+    whole = path.read_bytes()
+    path.write_bytes(b"{}")
+    assert not scorer.score(key)
+    assert _one(engine, "select state from scoring") == "pending"
+    assert _one(engine, "select tries from scoring") == 0
+    assert "config.json is damaged" in str(_one(engine, "select reason from scoring"))
+    assert _one(engine, "select next_try_at > now() + interval '20s' from scoring") is True
+    path.write_bytes(whole)
+    with transaction(engine) as connection:
+        connection.execute(text("update scoring set next_try_at = now()"))
+    assert scorer.score(key)
+
+
+def test_an_error_of_the_chunk_uses_up_a_try_and_quotes_no_text(
+    engine: Engine, scorer: Scorer, key: ScoringKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explode(*_arguments: object) -> None:
+        raise ValueError("누구도 보면 안 되는 글")
+
+    monkeypatch.setattr(score_module, "_columns", explode)
+    assert not scorer.score(key)
+    assert _one(engine, "select tries from scoring") == 1
+    reason = str(_one(engine, "select reason from scoring"))
+    assert reason.startswith("ValueError at test_score.py:")
+    assert "글" not in reason
+
+
+def test_a_chunk_that_was_taken_over_is_left_alone(
+    engine: Engine, scorer: Scorer, key: ScoringKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = score_module._columns
+
+    def overtaken(*arguments: object) -> labels.LabelColumns:
+        with transaction(engine) as connection:
+            scorings.return_held_by(connection, [this_process()])
+            connection.execute(text("update scoring set next_try_at = now()"))
+            assert scorings.claim(connection, key, "another") == 2
+        return columns(*arguments)
+
+    monkeypatch.setattr(score_module, "_columns", overtaken)
+    assert not scorer.score(key)
+    assert _one(engine, "select count(*) from label") == 0
+    assert _one(engine, "select state || attempt from scoring") == "running2"
+
+
+def test_a_commit_whose_answer_was_lost_is_not_done_again(
+    engine: Engine, scorer: Scorer, key: ScoringKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = labels.finish
+    calls = []
+
+    def lost(connection, *arguments, **keywords):
+        done = finish(connection, *arguments, **keywords)
+        calls.append(done)
+        if len(calls) == 1:
+            connection.commit()
+            raise DatabaseError("the connection broke at COMMIT")
+        return done
+
+    monkeypatch.setattr(labels, "finish", lost)
+    monkeypatch.setattr(score_module, "COMMIT_RETRY_S", 0.01)
+    assert scorer.score(key)
+    assert calls == [True, False]
+    assert _one(engine, "select count(*) from label") == 200
+
+
+def test_a_commit_waits_for_the_database_to_come_back(
+    engine: Engine, scorer: Scorer, key: ScoringKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = labels.finish
+    calls = []
+
+    def away(*arguments, **keywords):
+        calls.append(1)
+        if len(calls) < 3:
+            raise DatabaseError("PostgreSQL is away")
+        return finish(*arguments, **keywords)
+
+    monkeypatch.setattr(labels, "finish", away)
+    monkeypatch.setattr(score_module, "COMMIT_RETRY_S", 0.01)
+    assert scorer.score(key)
+    assert _one(engine, "select tries from scoring") == 0
