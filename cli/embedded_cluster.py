@@ -11,9 +11,12 @@ import importlib.util
 import os
 import pwd
 import shutil
+import signal
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+import psutil
 
 from cli import embedded_process as processes
 from core.errors import DatabaseError, ServiceError
@@ -84,8 +87,7 @@ def make_data(data: Path, account: Sequence[str], binaries: Path) -> None:
     Raises:
         DatabaseError: initdb failed; says why. Nothing half-made is left.
     """
-    for half_made in data.parent.glob("new-*"):
-        shutil.rmtree(half_made, ignore_errors=True)
+    _remove_half_made(data.parent)
     aside = Path(tempfile.mkdtemp(prefix="new-", dir=data.parent))
     try:
         _initdb(aside / "data", account, binaries)
@@ -112,6 +114,23 @@ def check_data(data: Path) -> None:
             f"{data} was made by PostgreSQL {major}, this is {MAJOR}: "
             "move it away to begin anew, or set NIFOS_DATABASE_URL"
         )
+
+
+def _remove_half_made(directory: Path) -> None:
+    """Remove what an earlier initdb left whose starter was killed, and end it if it still works."""
+
+    def still_at_work() -> list[psutil.Process]:
+        place = str(directory / "new-")
+        found = processes.named(("initdb", "postgres"))
+        return [process for process in found if place in " ".join(processes.command_line(process))]
+
+    def is_removed() -> bool:
+        for half_made in directory.glob("new-*"):
+            shutil.rmtree(half_made, ignore_errors=True)
+        return not any(directory.glob("new-*"))
+
+    processes.end_processes(still_at_work, ((signal.SIGKILL, 10.0),))
+    processes.wait_until(is_removed, 10.0)  # its bootstrapping child ends at the end of its input
 
 
 def _initdb(data: Path, account: Sequence[str], binaries: Path) -> None:

@@ -69,7 +69,9 @@ class EmbeddedPostgres:
         binaries = cluster.find_postgres()
         if self._data.exists():
             cluster.check_data(self._data)
-        if not (self._postmaster() and self._wait_for_answer(binaries)):
+        # One without its socket is out of reach for ever, however well it is.
+        reachable = (self._sockets / SOCKET_NAME).exists() and self._postmaster()
+        if not (reachable and self._wait_for_answer(binaries)):
             self._start(binaries)
         self._create_database(binaries)
 
@@ -97,7 +99,7 @@ class EmbeddedPostgres:
             cluster.make_data(self._data, account, binaries)
             self._marker = None
         if self._postmaster():
-            _log.warning("embedded_postgres_silent", silence_s=SILENCE_S)
+            _log.warning("embedded_postgres_out_of_reach")
         processes.keep_previous(self._log_file)
         patience_ends = time.monotonic() + ORPHANS_S
         while True:
@@ -111,7 +113,6 @@ class EmbeddedPostgres:
                 reason = processes.last_problem(said, self._directory)
                 raise DatabaseError(f"PostgreSQL does not start: {reason} (see {self._log_file})")
             time.sleep(processes.POLL_S)
-        _log.debug("embedded_postgres_started", pid=pid)
 
     def _remove_stale_files(self) -> None:
         # No process of this data directory lives. PostgreSQL would still believe a pid that now

@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 import redis
 import structlog
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from cli import embedded_process as processes
 from core.errors import BrokerError, ServiceError
@@ -66,7 +68,8 @@ class EmbeddedRedis:
         Raises:
             ServiceError: there is no program, or it does not start; says why.
         """
-        if self._find() and self._wait_for_answer():
+        # One without its socket is out of reach for ever: its directory was deleted.
+        if self._socket.exists() and self._find() and self._wait_for_answer():
             return
         self._start(find_redis())
 
@@ -82,7 +85,7 @@ class EmbeddedRedis:
 
     def _start(self, program: Path) -> None:
         if self._find():
-            _log.warning("embedded_redis_silent", silence_s=SILENCE_S)
+            _log.warning("embedded_redis_out_of_reach")
         self.stop()
         processes.keep_previous(self._log_file)
         pid = processes.launch(self._command(program), log=self._log_file, cwd=self._directory)
@@ -90,7 +93,6 @@ class EmbeddedRedis:
             said = processes.read_log(self._log_file)
             reason = processes.last_problem(said, self._directory)
             raise BrokerError(f"Redis does not start: {reason} (see {self._log_file})")
-        _log.debug("embedded_redis_started", pid=pid)
 
     def _command(self, program: Path) -> list[str | Path]:
         options = {
@@ -126,6 +128,7 @@ class EmbeddedRedis:
             unix_socket_path=str(self._socket),
             socket_timeout=ANSWER_S,
             socket_connect_timeout=ANSWER_S,
+            retry=Retry(NoBackoff(), 0),  # redis-py's ten tries would make one look half a minute
         )
         try:
             return bool(client.ping())
