@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +73,15 @@ class Nifos:
     def end(self) -> None:
         """End what is left of every started group, and the servers."""
         for process in self._running:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.communicate()
         if self.home.exists():
             with EmbeddedServers(self.home):
                 pass
 
     def check_complete(self, accepted: int) -> None:
-        """Every accepted document has one label of its version, the counts agree, nothing is open."""
+        """Each accepted document has one label, of its version; counts agree, nothing is open."""
         facts = self.json(
             "sql",
             "--format",

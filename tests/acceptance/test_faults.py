@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import redis
 
 from cli.embedded import EmbeddedServers
 from db import versions
@@ -112,7 +113,7 @@ def test_a_version_activated_in_the_middle_concerns_new_chunks_only(
     later = write_jsonl(tmp_path / "later.jsonl", posts(3_000, start=DOCUMENTS))
     enqueued = nifos.json("enqueue", later, "--source", "blog", "--wait", "--json")
     assert (enqueued["version"], enqueued["labelled"]) == ("tiny", 3_000)
-    out, err = run.communicate(timeout=180)
+    _out, err = run.communicate(timeout=180)
     assert run.returncode == 0, err
     nifos.check_complete(DOCUMENTS + 3_000)
     by_version = nifos.json(
@@ -149,8 +150,6 @@ def test_every_worker_process_killed_and_redis_emptied_under_up(nifos: Nifos, cr
     )
     for process in [*worker_parents(up), *worker_children(up)]:
         process.kill()
-    import redis
-
     with redis.Redis(unix_socket_path=str(EmbeddedServers(nifos.home).redis_socket)) as client:
         client.flushall()
     done = nifos("enqueue", crawl, "--source", "blog", "--json")

@@ -12,7 +12,13 @@ import openpyxl
 import psutil
 import pytest
 
-from tests.acceptance.command import Nifos
+from tests.acceptance.command import (
+    SLOWLY,
+    Nifos,
+    wait_until,
+    worker_children,
+    worker_parents,
+)
 from tests.crawls import posts, write_jsonl
 
 EXAMPLE = "examples/crawl.jsonl"
@@ -127,8 +133,6 @@ def test_nothing_is_left_running(nifos: Nifos) -> None:
 
 @pytest.mark.parametrize("signal_name", ["terminate", "kill"])
 def test_the_workers_end_with_the_run(nifos: Nifos, tmp_path: Path, signal_name: str) -> None:
-    from tests.acceptance.command import SLOWLY, wait_until, worker_children, worker_parents
-
     path = write_jsonl(tmp_path / "a.jsonl", posts(20_000))
     run = nifos.start("run", path, "--source", "blog", "--json", **SLOWLY)
     wait_until("workers start", lambda: len(worker_children(run)) == 2)

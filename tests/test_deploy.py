@@ -1,0 +1,153 @@
+"""docker-compose.yml without a Docker engine: what it says is true, and its commands start."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import yaml
+from typer.main import get_command
+
+from cli.embedded import EmbeddedServers
+from cli.main import app as nifos_app
+from core.settings import Settings
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+COMPOSE = REPOSITORY / "docker-compose.yml"
+VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z_]+)(:[-?])?([^}]*)\}")
+OURS = ("migrate", "worker-cpu", "worker-gpu", "enqueue")
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
+    return parsed
+
+
+def _example() -> dict[str, str]:
+    lines = (REPOSITORY / ".env.example").read_text().splitlines()
+    pairs = (line.partition("=")[::2] for line in lines if line and line[0] != "#")
+    return dict(pairs)
+
+
+def test_env_example_is_the_settings_and_the_variables_and_nothing_else() -> None:
+    settings = {f"NIFOS_{name.upper()}" for name in Settings.model_fields}
+    variables = {match[1] for match in VARIABLE.finditer(COMPOSE.read_text())}
+    assert set(_example()) == settings | variables | {"COMPOSE_PROFILES"}
+
+
+def test_the_example_is_a_setting_that_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in _example().items():
+        if name.startswith("NIFOS_"):
+            monkeypatch.setenv(name, value)
+    settings = Settings()
+    assert settings.database_url is None
+    assert settings.device == "auto"
+
+
+def test_secrets_have_no_default_and_stand_in_no_command(compose: dict[str, Any]) -> None:
+    for match in VARIABLE.finditer(COMPOSE.read_text()):
+        if "PASSWORD" in match[1]:
+            assert match[2] == ":?", match[0]
+    for service in compose["services"].values():
+        assert "${" not in str(service.get("command", ""))
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_every_service_runs_a_command_that_exists(compose: dict[str, Any], service: str) -> None:
+    described = compose["services"][service]
+    words = [*described.get("entrypoint", ["nifos"]), *described["command"]]
+    assert words[0] == "nifos"
+    assert words[1] in get_command(nifos_app).commands  # type: ignore[attr-defined]
+
+
+def test_services_wait_for_what_they_need_and_restart(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    for name in ("postgres", "redis", "worker-cpu", "worker-gpu"):
+        assert services[name]["restart"] == "unless-stopped"
+        assert services[name]["healthcheck"]["test"]
+    for name in ("worker-cpu", "worker-gpu"):
+        needs = services[name]["depends_on"]
+        assert needs["migrate"]["condition"] == "service_completed_successfully"
+        assert needs["redis"]["condition"] == "service_healthy"
+    (gpu,) = services["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
+    assert gpu["device_ids"] == ["${GPU_DEVICE_ID:-0}"]
+    assert (services["worker-cpu"]["profiles"], services["worker-gpu"]["profiles"]) == (
+        ["cpu"],
+        ["gpu"],
+    )
+    assert _example()["COMPOSE_PROFILES"] == "cpu"
+    assert "noeviction" in str(services["redis"]["command"])
+
+
+@pytest.fixture
+def environment(empty_database_url: str, broker_url: str, tmp_path: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("NIFOS_")}
+    return kept | {
+        "NIFOS_DATABASE_URL": empty_database_url,
+        "NIFOS_BROKER_URL": broker_url,
+        "NIFOS_HOME": str(tmp_path / "data"),
+        "NIFOS_DEVICE": "cpu",
+        "NIFOS_WORKER_PROCESSES": "1",
+    }
+
+
+def _nifos(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *arguments],
+        env=environment,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_services_work_together_on_real_servers(
+    compose: dict[str, Any], environment: dict[str, str], servers: EmbeddedServers
+) -> None:
+    """In compose's order: nothing before migrate, then migrate, worker, enqueue, health check."""
+    services = compose["services"]
+    too_early = _nifos(*services["worker-cpu"]["command"], environment=environment)
+    assert too_early.returncode == 3
+    assert "nifos migrate" in too_early.stderr
+    for words in ("registered and active", "were up to date"):
+        migrated = _nifos(*services["migrate"]["command"], environment=environment)
+        assert migrated.returncode == 0, migrated.stderr
+        assert words in migrated.stdout
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli", *services["worker-cpu"]["command"]],
+        env=environment,
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as worker:
+        try:
+            _wait_for_worker(environment)
+            enqueue = [*services["enqueue"]["entrypoint"][1:], "examples/crawl.jsonl"]
+            done = _nifos(*enqueue, "--source", "demo", "--wait", "--json", environment=environment)
+            assert done.returncode == 0, done.stderr
+            assert '"labelled": 60' in done.stdout
+            health = services["worker-cpu"]["healthcheck"]["test"][2:]
+            assert _nifos(*health, environment=environment).returncode == 0
+        finally:
+            worker.terminate()
+            worker.communicate(timeout=60)
+    assert worker.returncode == 0
+    with psycopg.connect(environment["NIFOS_DATABASE_URL"]) as connection:
+        assert connection.execute("select count(*) from sentiment").fetchone() == (60,)
+
+
+def _wait_for_worker(environment: dict[str, str]) -> None:
+    end = time.monotonic() + 90
+    while '"workers": []' in (status := _nifos("status", "--json", environment=environment)).stdout:
+        assert time.monotonic() < end, status.stderr
+    assert status.returncode == 0, status.stderr
