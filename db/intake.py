@@ -18,13 +18,13 @@ CHUNK_CHARACTERS = 4_000_000  # bounds the memory of a worker that meets long do
 
 INCOMING = """
 create temp table if not exists incoming (
-    n integer not null,
+    n integer primary key,
     external_id text not null,
     written_at timestamptz,
     text text not null
 ) on commit delete rows;
 create temp table if not exists placed (
-    n integer not null,
+    n integer primary key,
     by_documents bigint not null,
     by_characters bigint not null,
     characters integer not null
@@ -113,10 +113,7 @@ def take_in_slice(
     with _copy(connection, "copy incoming from stdin") as copy:
         for row in rows:
             copy.write(row)
-    # A plan by index: `incoming` has no statistics, and hashing a large `document` per slice would
-    # make every slice slower than the last.
-    connection.execute(text("set local enable_hashjoin = off"))
-    connection.execute(text("set local enable_mergejoin = off"))
+    _plan_by_index(connection, on=True)
     connection.execute(
         text(PLACE),
         {
@@ -128,7 +125,7 @@ def take_in_slice(
         },
     )
     chunks = _fill_chunks(connection, crawl_id, fill)
-    connection.execute(text("set local enable_hashjoin = on"))
+    _plan_by_index(connection, on=False)
     accepted = connection.execute(
         text(INSERT_DOCUMENTS.replace("HASH", TEXT_HASH)),
         {
@@ -138,12 +135,22 @@ def take_in_slice(
             "chunks": list(chunks.values()),
         },
     ).rowcount
-    connection.execute(text("set local enable_hashjoin = off"))
+    _plan_by_index(connection, on=True)
     left_over = connection.execute(
         text(LEFT_OVER.replace("HASH", TEXT_HASH)), {"source": source_id}
     ).all()
     conflicts = [int(row.n) for row in left_over if not row.same]
     return SliceOutcome(accepted, len(left_over) - len(conflicts), conflicts)
+
+
+def _plan_by_index(connection: Connection, *, on: bool) -> None:
+    """Look documents up by their key, a row at a time.
+
+    The planner knows nothing of the temporary tables and, during a first load, nothing of
+    `document`: left alone it scans or hashes the whole of it for every slice.
+    """
+    for method in ("hashjoin", "mergejoin", "seqscan"):
+        connection.execute(text(f"set local enable_{method} = {'off' if on else 'on'}"))
 
 
 def _fill_chunks(
