@@ -92,7 +92,11 @@ class EmbeddedServers:
     ) -> None:
         """Stop the servers if nobody else uses them."""
         with self._failures_told(), self._open, _alone(self._starting):
-            self._stop_if_last()
+            try:
+                self._stop_if_last()
+            finally:
+                # Closing would not do: a process forked meanwhile holds the same lock.
+                fcntl.flock(self._users, fcntl.LOCK_UN)
 
     def ensure(self) -> None:
         """Start again what was asked for and no longer answers. Some 50 ms when all is well.

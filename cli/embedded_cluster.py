@@ -11,12 +11,9 @@ import importlib.util
 import os
 import pwd
 import shutil
-import signal
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-
-import psutil
 
 from cli import embedded_process as processes
 from core.errors import DatabaseError, ServiceError
@@ -26,6 +23,9 @@ USER = "postgres"
 
 INITDB_S = 300.0
 """initdb takes half a second on a good disk; it writes 40 MB and calls fsync on every file."""
+
+HALF_MADE_S = 10.0
+"""How long one still at work may put back files while they are removed. What stays does no harm."""
 
 
 def find_postgres() -> Path:
@@ -117,20 +117,14 @@ def check_data(data: Path) -> None:
 
 
 def _remove_half_made(directory: Path) -> None:
-    """Remove what an earlier initdb left whose starter was killed, and end it if it still works."""
-
-    def still_at_work() -> list[psutil.Process]:
-        place = str(directory / "new-")
-        found = processes.named(("initdb", "postgres"))
-        return [process for process in found if place in " ".join(processes.command_line(process))]
+    """Remove what an earlier initdb left whose starter was killed. One still at work then fails."""
 
     def is_removed() -> bool:
         for half_made in directory.glob("new-*"):
             shutil.rmtree(half_made, ignore_errors=True)
         return not any(directory.glob("new-*"))
 
-    processes.end_processes(still_at_work, ((signal.SIGKILL, 10.0),))
-    processes.wait_until(is_removed, 10.0)  # its bootstrapping child ends at the end of its input
+    processes.wait_until(is_removed, HALF_MADE_S)
 
 
 def _initdb(data: Path, account: Sequence[str], binaries: Path) -> None:

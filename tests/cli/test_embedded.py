@@ -21,7 +21,7 @@ import psycopg
 import pytest
 import redis
 
-from cli import embedded_cluster, embedded_postgres, embedded_redis
+from cli import embedded_cluster, embedded_postgres, embedded_process, embedded_redis
 from cli.embedded import EmbeddedServers, make_private, socket_directory
 from cli.embedded_postgres import StillStartingError
 from core.broker import make_celery_app
@@ -38,6 +38,29 @@ from cli.embedded import EmbeddedServers
 with EmbeddedServers(Path(sys.argv[1])) as servers:
     print(servers.database_url, flush=True)
     sys.stdin.read()
+"""
+
+KILLED_BEFORE_ITS_CHILD = """
+import os, signal, subprocess, sys
+from pathlib import Path
+from cli.embedded import EmbeddedServers
+with EmbeddedServers(Path(sys.argv[1])):
+    child = subprocess.Popen(["sleep", "600"], close_fds=False, stdout=subprocess.DEVNULL)
+    print(child.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+ENDED_BEFORE_ITS_FORK = """
+import os, sys, time
+from pathlib import Path
+from cli.embedded import EmbeddedServers
+with EmbeddedServers(Path(sys.argv[1])):
+    forked = os.fork()
+    if forked == 0:
+        os.close(1)
+        time.sleep(600)
+        os._exit(0)
+print(forked, flush=True)
 """
 
 
@@ -156,13 +179,30 @@ def test_users_who_start_at_once_share_the_servers(new_home: Path) -> None:
 
 
 def test_a_child_process_is_not_a_user(home: Path) -> None:
-    with EmbeddedServers(home):
-        child = subprocess.Popen(["sleep", "600"], close_fds=False)
+    command = [sys.executable, "-c", KILLED_BEFORE_ITS_CHILD, str(home)]
+    killed = subprocess.run(command, stdout=subprocess.PIPE, cwd=REPOSITORY, check=False)
+    child = psutil.Process(int(killed.stdout))
     try:
+        with EmbeddedServers(home):
+            pass
+        assert is_running(child)
         assert not living(home)
     finally:
         child.kill()
-        child.wait()
+
+
+def test_a_process_forked_by_a_user_is_no_user_after_it(home: Path) -> None:
+    command = [sys.executable, "-c", ENDED_BEFORE_ITS_FORK, str(home)]
+    ended = subprocess.run(command, stdout=subprocess.PIPE, cwd=REPOSITORY, check=True)
+    forked = psutil.Process(int(ended.stdout))
+    try:
+        assert not living(home)
+        with EmbeddedServers(home, redis=False) as servers:
+            assert run(servers, "select 1") == 1
+        assert is_running(forked)
+        assert not living(home)
+    finally:
+        forked.kill()
 
 
 # --- after a crash
@@ -317,6 +357,7 @@ def test_a_home_that_no_socket_path_can_name(shared_home: Path, tmp_path: Path, 
             assert run(servers, "show data_directory") == str(home / "postgres" / "data")
             with make_celery_app(servers.broker_url).connection() as connection:
                 connection.ensure_connection(max_retries=1)
+            kill(redis_of(servers))
         assert not sockets.exists()
 
 
@@ -439,6 +480,20 @@ def test_a_server_that_does_not_start_says_why(home: Path) -> None:
         ) as raised:
             EmbeddedServers(home).__enter__()
         assert_one_line(raised.value)
+
+
+def test_the_reason_is_the_last_complaint_without_its_stamp(tmp_path: Path) -> None:
+    log = """
+2026-01-01 10:00:00.000 KST [7] LOG:  starting PostgreSQL 18.4
+2026-01-01 10:00:00.100 KST [7] FATAL:  could not create lock file: No space left on device
+2026-01-01 10:00:00.200 KST [9] FATAL:  the database system is starting up
+2026-01-01 10:00:00.300 KST [7] LOG:  database system is shut down
+"""
+    reason = "FATAL:  could not create lock file: No space left on device"
+    assert embedded_process.last_problem(log, tmp_path) == reason
+    log = "7:M 01 Jan 2026 10:00:00.000 # Failed opening Unix socket: bind: File name too long\n"
+    reason = "Failed opening Unix socket: bind: File name too long"
+    assert embedded_process.last_problem(log, tmp_path) == reason
 
 
 def test_a_full_disk_is_named_and_nothing_half_made_is_left(new_home: Path) -> None:
