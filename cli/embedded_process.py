@@ -159,12 +159,16 @@ def end_processes(
 
 
 def last_problem(text: str, directory: Path) -> str:
-    """Pick the line that says why a server failed: its last complaint, else its last line."""
+    """Pick the line that says why a server failed: its last complaint, else its last line.
+
+    A full disk goes before later complaints, which are about what came of it.
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     complaints = [line for line in lines if _PROBLEM.search(line) and not _KNOCK.search(line)]
     if not complaints and shutil.disk_usage(directory).free < FULL_DISK_BYTES:
         return "no space left on the device"
-    found = (complaints or lines or ["it ended without a word"])[-1]
+    full_disk = [line for line in complaints if "no space left" in line.lower()]
+    found = (full_disk or complaints or lines or ["it ended without a word"])[-1]
     return _STAMP.sub("", found)
 
 

@@ -486,17 +486,21 @@ def test_the_reason_is_the_last_complaint_without_its_stamp(tmp_path: Path) -> N
     log = """
 2026-01-01 10:00:00.000 KST [7] LOG:  starting PostgreSQL 18.4
 2026-01-01 10:00:00.100 KST [7] FATAL:  could not create lock file: No space left on device
-2026-01-01 10:00:00.200 KST [9] FATAL:  the database system is starting up
+2026-01-01 10:00:00.200 KST [9] PANIC:  cannot abort transaction 1, it was already committed
+2026-01-01 10:00:00.250 KST [9] FATAL:  the database system is starting up
 2026-01-01 10:00:00.300 KST [7] LOG:  database system is shut down
 """
     reason = "FATAL:  could not create lock file: No space left on device"
     assert embedded_process.last_problem(log, tmp_path) == reason
+    full_disk = f"2026-01-01 10:00:00.100 KST [7] {reason}\n"
+    reason = "PANIC:  cannot abort transaction 1, it was already committed"
+    assert embedded_process.last_problem(log.replace(full_disk, ""), tmp_path) == reason
     log = "7:M 01 Jan 2026 10:00:00.000 # Failed opening Unix socket: bind: File name too long\n"
     reason = "Failed opening Unix socket: bind: File name too long"
     assert embedded_process.last_problem(log, tmp_path) == reason
 
 
-def test_a_full_disk_is_named_and_nothing_half_made_is_left(new_home: Path) -> None:
+def test_an_initdb_that_fails_leaves_nothing_half_made(new_home: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))  # bytes, for every file written
     try:
