@@ -34,7 +34,7 @@ def _corpus(rows: int = 1_200) -> Corpus:
 def _fit(tmp_path: Path, settings: FitSettings) -> tuple[FitResult, Corpus, object]:
     corpus = _corpus()
     split = dataset_split(corpus)
-    tokenizer = train_vocabulary(corpus.texts, 400)
+    tokenizer = train_vocabulary([*corpus.texts, *TEXTS * 3], 400)
     train, validation = (
         encode(tokenizer, [corpus.texts[n] for n in side], corpus.label_ids[side], PADDING_LENGTH)
         for side in (split.train, split.validation)
@@ -50,7 +50,7 @@ def _fit(tmp_path: Path, settings: FitSettings) -> tuple[FitResult, Corpus, obje
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[FitResult, Corpus, object]:
-    settings = FitSettings(learning_rate=3e-3, epochs=6, batch_rows=64, patience=2)
+    settings = FitSettings(learning_rate=2e-3, epochs=12, batch_rows=32, patience=6)
     return _fit(tmp_path_factory.mktemp("fit"), settings)
 
 
