@@ -8,19 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from transformers import ElectraForSequenceClassification
-from transformers.utils import logging as transformers_logging
 
-from core.errors import ModelError
 from sentiment.batching import WINDOW_OVERLAP, plan_batches, plan_windows
-from sentiment.device import choose_device, has_bf16
-from sentiment.labels import LABEL_NAMES, LABELS
+from sentiment.device import choose_device
+from sentiment.engine import FRAME_TOKENS, load_model, load_tokenizer
+from sentiment.labels import LABELS
 from sentiment.store import verify
 from sentiment.text import prepare
 
@@ -29,7 +27,6 @@ CPU_BATCH_TOKENS = 1_024  # measured on the compact model; see docs/benchmarks.m
 GPU_BATCH_TOKENS = 32_768
 MAX_BATCH_ROWS = 1_024
 LONG_CHARACTERS = 20_000  # beyond that a text is tokenized in pieces, to bound memory
-SELF_TEST = "이 영화는 정말 재미있었다"
 
 Ids = NDArray[np.int32]
 
@@ -80,7 +77,7 @@ class Classifier:
         self._temperature = temperature
         self._batch_tokens = batch_tokens
         self._cls, self._sep, self._pad = (
-            _token_id(tokenizer, token) for token in ("[CLS]", "[SEP]", "[PAD]")
+            int(tokenizer.token_to_id(token) or 0) for token in FRAME_TOKENS
         )
 
     @classmethod
@@ -108,12 +105,14 @@ class Classifier:
         chosen = choose_device(device)
         if threads is not None:
             torch.set_num_threads(threads)
-        tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        _test_tokenizer(tokenizer, directory)
+        tokenizer = load_tokenizer(directory)
         return cls(
-            _load_model(directory, chosen, manifest.padding_length),
+            load_model(
+                directory,
+                chosen,
+                padding_length=manifest.padding_length,
+                vocabulary=tokenizer.get_vocab_size(),
+            ),
             tokenizer,
             padding_length=manifest.padding_length,
             temperature=manifest.temperature,
@@ -160,7 +159,7 @@ class Classifier:
         for owner, item in enumerate(encoded):
             long = len(prepared[owner]) > LONG_CHARACTERS
             tokens = self._encode_long(prepared[owner]) if long else np.array(item.ids, np.int32)
-            for start, end in plan_windows(len(tokens), room, min(WINDOW_OVERLAP, room // 2)):
+            for start, end in plan_windows(len(tokens), room, WINDOW_OVERLAP):
                 ids.append(np.concatenate(([self._cls], tokens[start:end], [self._sep])))
                 owners.append(owner)
         return _Windows(ids, np.array(owners, np.int64))
@@ -203,44 +202,6 @@ class Classifier:
         output = self._model(input_ids=tokens, attention_mask=mask)
         logits: NDArray[np.float32] = output.logits.float().cpu().numpy()
         return logits
-
-
-def _load_model(
-    directory: Path, device: torch.device, padding_length: int
-) -> ElectraForSequenceClassification:
-    transformers_logging.disable_progress_bar()
-    try:
-        model: Any = ElectraForSequenceClassification.from_pretrained(
-            str(directory),
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            attn_implementation="sdpa",
-            dtype=torch.bfloat16 if has_bf16(device) else torch.float32,
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{directory}: cannot be loaded ({type(error).__name__})") from error
-    id2label: dict[int, str] = model.config.id2label
-    names = tuple(id2label[place] for place in sorted(id2label))
-    if names != LABEL_NAMES:
-        raise ModelError(f"{directory}: the model's labels are {names}, not {LABEL_NAMES}")
-    if model.config.max_position_embeddings < padding_length:
-        raise ModelError(f"{directory}: the padding length is longer than the model's positions")
-    ready: ElectraForSequenceClassification = model.eval().to(device)
-    return ready
-
-
-def _test_tokenizer(tokenizer: Tokenizer, directory: Path) -> None:
-    encoded = tokenizer.encode(prepare(SELF_TEST), add_special_tokens=False)
-    if not encoded.tokens or "[UNK]" in encoded.tokens:
-        raise ModelError(f"{directory}: its tokenizer does not read Hangul (it gives [UNK])")
-
-
-def _token_id(tokenizer: Tokenizer, token: str) -> int:
-    found = tokenizer.token_to_id(token)
-    if found is None:
-        raise ModelError(f"the tokenizer has no {token}")
-    return int(found)
 
 
 def _weighted_mean(

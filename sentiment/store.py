@@ -7,56 +7,22 @@ version is active is not known here; that is a row in PostgreSQL.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
-
-import fsspec
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import InputError, ModelError, StoreError
 from sentiment.labels import LABEL_NAMES
+from sentiment.manifest import MANIFEST, FileRecord, Manifest, parse_manifest
+from sentiment.remote import RemoteVersions
 from sentiment.text import TEXT_RULES_VERSION
 
-MANIFEST = "manifest.json"
 MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 ALLOWED_SUFFIXES = (".json", ".safetensors", ".md", ".html", ".txt")
 HASH_BLOCK_BYTES = 1 << 20
-
-
-class FileRecord(BaseModel):
-    """What a file of a version must be."""
-
-    model_config = ConfigDict(frozen=True)
-
-    sha256: str
-    bytes: int
-
-
-class Manifest(BaseModel):
-    """What a version says of itself. It is written last and covers every other file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: int = 1
-    name: str
-    labels: tuple[str, ...] = LABEL_NAMES
-    text_rules: int = TEXT_RULES_VERSION
-    padding_length: int = Field(ge=8)
-    """Tokens, special ones included; what is longer is cut into windows."""
-    temperature: float = Field(default=1.0, gt=0)
-    metrics: dict[str, Any] = {}
-    training: dict[str, Any] = {}
-    files: dict[str, FileRecord] = {}
-
-    def checksums(self) -> dict[str, str]:
-        """File name to sha256."""
-        return {name: record.sha256 for name, record in self.files.items()}
 
 
 def save_version(written: Path, target: Path, manifest: Manifest) -> Manifest:
@@ -115,13 +81,12 @@ def verify(directory: Path) -> Manifest:
 
 def _read_manifest(directory: Path) -> Manifest:
     try:
-        return Manifest.model_validate_json((directory / MANIFEST).read_bytes())
+        content = (directory / MANIFEST).read_bytes()
     except FileNotFoundError:
         raise ModelError(f"{directory}: no version is there ({MANIFEST} is missing)") from None
-    except (ValidationError, json.JSONDecodeError):
-        raise ModelError(f"{directory}: {MANIFEST} is damaged") from None
     except OSError as error:
         raise StoreError(f"{directory}: cannot be read ({error.strerror})") from error
+    return parse_manifest(content, str(directory))
 
 
 def _check_agreement(directory: Path, manifest: Manifest) -> None:
@@ -143,29 +108,52 @@ class Store:
     """
 
     def __init__(self, url: str, cache: Path) -> None:
-        self._local = "://" not in url
-        self._url = url
-        self._root = Path(url).absolute() if self._local else cache / "versions"
+        self._remote = RemoteVersions(url, MANIFEST) if "://" in url else None
+        # Two stores may hold different versions of one name: each has a cache of its own.
+        key = hashlib.sha256(url.encode()).hexdigest()[:16]
+        self._root = cache / "versions" / key if self._remote else Path(url).absolute()
+
+    def names(self) -> list[str]:
+        """Names of the versions in the store, sorted.
+
+        Raises:
+            InputError: nothing that is installed opens such a URL.
+            StoreError: the store cannot be reached.
+        """
+        if self._remote:
+            return self._remote.names()
+        with _store_errors(self._root):
+            if not self._root.exists():
+                return []
+            found = [path.parent.name for path in self._root.glob(f"*/{MANIFEST}")]
+        return sorted(name for name in found if not name.startswith("."))
 
     def fetch(self, name: str) -> Path:
         """A verified local directory of a version.
 
         Raises:
+            InputError: nothing that is installed opens the store's URL.
             ModelError: no such version, or damaged.
             StoreError: the store cannot be reached.
         """
         directory = self._root / _safe_name(name)
-        if not self._local and not (directory / MANIFEST).exists():
-            with _store_errors(self._root), self._aside(name) as aside:
-                files, root = fsspec.core.url_to_fs(f"{self._url.rstrip('/')}/{name}")
-                if not files.exists(f"{root}/{MANIFEST}"):
-                    raise ModelError(f"{self._url}: no version {name}")
-                for path in files.ls(root, detail=False):
-                    files.get_file(path, str(aside / Path(path).name))
-                verify(aside)
-                aside.rename(directory)
-        verify(directory)
+        try:
+            verify(directory)
+        except ModelError:
+            if self._remote is None:
+                raise
+            with _store_errors(self._root):
+                self._download(self._remote, name, directory)
         return directory
+
+    def _download(self, remote: RemoteVersions, name: str, directory: Path) -> None:
+        if remote.read_mark(name) is None:
+            raise ModelError(f"{remote.shown}: no version {name}")
+        shutil.rmtree(directory, ignore_errors=True)  # a damaged copy, if there is one
+        with self._aside(name) as aside:
+            remote.download(name, aside)
+            verify(aside)
+            _put_in_place(aside, directory)
 
     def publish(self, version: Path, name: str) -> None:
         """Copy a version into the store. The same version again is nothing to do.
@@ -181,32 +169,27 @@ class Store:
             if present is not None:
                 if present.checksums() != manifest.checksums():
                     raise InputError(f"version {name} exists already with other files")
-                return
-            if self._local:
-                self._publish_local(version, name)
+            elif self._remote:
+                self._remote.upload(version, list(manifest.files), name)
             else:
-                files, root = fsspec.core.url_to_fs(f"{self._url.rstrip('/')}/{name}")
-                files.makedirs(root, exist_ok=True)
-                # The manifest last: without it there is no version there.
-                for file in [*manifest.files, MANIFEST]:
-                    files.put_file(str(version / file), f"{root}/{file}")
+                self._publish_local(version, name)
 
     def _publish_local(self, version: Path, name: str) -> None:
         with self._aside(name) as aside:
             shutil.copytree(version, aside, dirs_exist_ok=True)
             for path in (*aside.iterdir(), aside):
                 _fsync(path)
-            aside.rename(self._root / name)
+            _put_in_place(aside, self._root / name)
             _fsync(self._root)
 
     def _manifest_of(self, name: str) -> Manifest | None:
-        if self._local:
-            directory = self._root / name
-            return _read_manifest(directory) if (directory / MANIFEST).exists() else None
-        files, root = fsspec.core.url_to_fs(f"{self._url.rstrip('/')}/{name}")
-        if not files.exists(f"{root}/{MANIFEST}"):
-            return None
-        return Manifest.model_validate_json(files.cat_file(f"{root}/{MANIFEST}"))
+        if self._remote:
+            content = self._remote.read_mark(name)
+            if content is None:
+                return None
+            return parse_manifest(content, f"{self._remote.shown}/{name}")
+        directory = self._root / name
+        return _read_manifest(directory) if (directory / MANIFEST).exists() else None
 
     @contextmanager
     def _aside(self, name: str) -> Iterator[Path]:
@@ -228,6 +211,15 @@ def _safe_name(name: str) -> str:
     if not name or name.startswith(".") or Path(name).name != name:
         raise InputError(f"{name!r} is not the name of a version")
     return name
+
+
+def _put_in_place(aside: Path, directory: Path) -> None:
+    try:
+        aside.rename(directory)
+    except OSError:
+        # Another process was faster; what it put there is as good if it is the same.
+        if _read_manifest(directory).checksums() != _read_manifest(aside).checksums():
+            raise
 
 
 def _record(path: Path) -> FileRecord:

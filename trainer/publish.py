@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from transformers import ElectraForSequenceClassification
 
-from sentiment.store import Manifest, save_version
+from sentiment.manifest import Manifest
+from sentiment.store import save_version
 from trainer.vocabulary import save_tokenizer
 
 CARD = "README.md"

@@ -34,6 +34,7 @@ def train_vocabulary(texts: Iterable[str], size: int) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.encode_special_tokens = True  # as serving does: "[SEP]" in a text is text
     ids = {token: tokenizer.token_to_id(token) for token in (CLS, SEP)}
     tokenizer.post_processor = TemplateProcessing(
         single=f"{CLS} $A {SEP}",

@@ -1,0 +1,93 @@
+"""Tokenizer and model of a version, from its files to memory, each checked as it is loaded.
+
+A checksum says that the files are those that were published, not that they make a model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from tokenizers import Tokenizer
+from transformers import ElectraForSequenceClassification
+
+from core.errors import ModelError
+from sentiment.device import has_bf16
+from sentiment.labels import LABEL_NAMES
+from sentiment.text import prepare
+
+FRAME_TOKENS = ("[CLS]", "[SEP]", "[PAD]")  # around a window, and behind a short one
+SELF_TEST = "이 영화는 정말 재미있었다"
+
+
+def load_tokenizer(directory: Path) -> Tokenizer:
+    """The tokenizer of a version: it neither pads nor cuts, and what looks special is text.
+
+    Raises:
+        ModelError: it is none, or does not read Hangul.
+    """
+    try:
+        tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    except Exception as error:  # the library raises nothing more precise
+        raise ModelError(f"{directory}: tokenizer.json is no tokenizer") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    # Else a writer's own "[SEP]" or "[PAD]" would be read as the model's.
+    tokenizer.encode_special_tokens = True
+    encoded = tokenizer.encode(prepare(SELF_TEST), add_special_tokens=False)
+    if not encoded.tokens or "[UNK]" in encoded.tokens:
+        raise ModelError(f"{directory}: its tokenizer does not read Hangul (it gives [UNK])")
+    for token in FRAME_TOKENS:
+        if tokenizer.token_to_id(token) is None:
+            raise ModelError(f"{directory}: its tokenizer has no {token}")
+    return tokenizer
+
+
+def load_model(
+    directory: Path, device: torch.device, *, padding_length: int, vocabulary: int
+) -> ElectraForSequenceClassification:
+    """The model of a version, ready to compute: bf16 where the device is fast in it, else fp32.
+
+    Args:
+        directory: of the version.
+        device: to compute on.
+        padding_length: tokens that the model must have positions for.
+        vocabulary: tokens that the model must know.
+
+    Raises:
+        ModelError: the files are no such model.
+    """
+    try:
+        # Typed as the model alone; with `output_loading_info` it is a pair.
+        loaded: Any = ElectraForSequenceClassification.from_pretrained(
+            str(directory),
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            attn_implementation="sdpa",
+            dtype=torch.bfloat16 if has_bf16(device) else torch.float32,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"{directory}: cannot be loaded ({type(error).__name__})") from error
+    model, report = loaded
+    if report["missing_keys"]:
+        # The library fills them with random numbers: a head like that says anything.
+        first = sorted(report["missing_keys"])[0]
+        raise ModelError(f"{directory}: model.safetensors lacks {first}")
+    _check_config(model.config, directory, padding_length, vocabulary)
+    ready: ElectraForSequenceClassification = model.eval().to(device)
+    return ready
+
+
+def _check_config(config: Any, directory: Path, padding_length: int, vocabulary: int) -> None:
+    id2label: dict[int, str] = config.id2label
+    names = tuple(id2label[place] for place in sorted(id2label))
+    if names != LABEL_NAMES:
+        raise ModelError(f"{directory}: the model's labels are {names}, not {LABEL_NAMES}")
+    if config.max_position_embeddings < padding_length:
+        raise ModelError(f"{directory}: the padding length is longer than the model's positions")
+    if config.vocab_size < vocabulary:
+        raise ModelError(f"{directory}: the tokenizer has more tokens than the model knows")
