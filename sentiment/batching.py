@@ -46,7 +46,8 @@ def plan_windows(tokens: int, window: int, overlap: int) -> list[tuple[int, int]
     Args:
         tokens: of the text, without special tokens.
         window: tokens of one window at most.
-        overlap: tokens that two neighbours share; the last pair may share more.
+        overlap: tokens that two neighbours share, half a window at most; the last pair may share
+            more.
 
     Returns:
         (start, end) of each window. All have the full length if the text has.
@@ -57,5 +58,5 @@ def plan_windows(tokens: int, window: int, overlap: int) -> list[tuple[int, int]
     """
     if tokens <= window:
         return [(0, tokens)]
-    starts = list(range(0, tokens - window, window - overlap))
+    starts = list(range(0, tokens - window, window - min(overlap, window // 2)))
     return [(start, start + window) for start in [*starts, tokens - window]]

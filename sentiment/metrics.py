@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.labels import LABELS, NEGATIVE, NEUTRAL, POSITIVE
+from sentiment.labels import LABELS, NEGATIVE, POSITIVE
 
 Ids = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
@@ -47,15 +47,14 @@ def two_class_balanced_accuracy(truth: Ids, probabilities: Probabilities) -> flo
     Args:
         truth: int64 [rows].
         probabilities: float64 [rows, 3].
+
+    Returns:
+        The mean recall of the classes that occur; 0 where only neutral does.
     """
-    kept = truth != NEUTRAL.id
-    says_positive = probabilities[kept, POSITIVE.id] > probabilities[kept, NEGATIVE.id]
-    is_positive = truth[kept] == POSITIVE.id
-    recalls = [
-        float(np.mean(says_positive[is_positive] if value else ~says_positive[~is_positive]))
-        for value in (True, False)
-    ]
-    return sum(recalls) / len(recalls)
+    says_positive = probabilities[:, POSITIVE.id] > probabilities[:, NEGATIVE.id]
+    sides = ((NEGATIVE.id, ~says_positive), (POSITIVE.id, says_positive))
+    recalls = [float(said[truth == label].mean()) for label, said in sides if label in truth]
+    return sum(recalls) / max(1, len(recalls))
 
 
 def calibration_error(truth: Ids, probabilities: Probabilities) -> float:

@@ -32,7 +32,8 @@ _TABLE: dict[int, str | None] = {**_FOLDED, **dict.fromkeys(_DROPPED)}
 # Glued to a word, an emoji turns the whole word into [UNK].
 _EMOJI = re.compile("([\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff])")
 _RUN = re.compile(rf"([ㅋㅎㅠㅜ!?.~])\1{{{RUN_CAP},}}")
-_LOOKS_PLAIN = re.compile("[ -~ㄱ-ㆎ가-힣]*")
+# Nothing here that the table drops or folds: the Hangul filler stands among the compatibility jamo.
+_LOOKS_PLAIN = re.compile("[ -~ㄱ-ㅣㅥ-ㆎ가-힣]*")
 
 
 def prepare(text: str) -> str:

@@ -92,9 +92,10 @@ def _read_columns(path: Path, text_column: str, label_column: str) -> pd.DataFra
         if path.suffix == ".parquet":
             table = pd.read_parquet(path)
         elif path.suffix in (".jsonl", ".ndjson"):
-            table = pd.read_json(path, lines=True)
+            table = pd.read_json(path, lines=True, dtype=False)
         else:
-            table = pd.read_csv(path)
+            # As text, all of it: "007" is no number and "NA" no missing value.
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:

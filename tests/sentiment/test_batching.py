@@ -41,3 +41,7 @@ def test_windows_cover_every_token_and_none_is_too_long(tokens: int, window: int
     assert all(later[0] <= earlier[1] - overlap for earlier, later in pairwise(windows))
     if tokens > window:
         assert all(end - start == window for start, end in windows)
+
+
+def test_a_window_shorter_than_the_overlap_still_moves_on() -> None:
+    assert plan_windows(10, 4, 16) == [(0, 4), (2, 6), (4, 8), (6, 10)]

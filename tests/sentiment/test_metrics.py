@@ -54,3 +54,9 @@ def test_stability_index_is_zero_for_the_same_shares_and_large_for_a_lost_class(
 def test_flips_are_the_share_of_changed_labels() -> None:
     assert metrics.flips(np.array([0, 1, 2, 2]), np.array([0, 1, 2, 0])) == 0.25
     assert metrics.flips(np.array([]), np.array([])) == 0.0
+
+
+def test_two_class_balanced_accuracy_of_one_class_is_its_recall() -> None:
+    says = np.array([[0.8, 0.1, 0.1], [0.2, 0.1, 0.7]])
+    assert metrics.two_class_balanced_accuracy(np.array([0, 0]), says) == pytest.approx(0.5)
+    assert metrics.two_class_balanced_accuracy(np.array([1, 1]), says) == 0

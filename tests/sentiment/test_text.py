@@ -21,6 +21,7 @@ CASES = [
     ("가족👨\u200d👩\u200d👧영화", "가족 👨 👩 👧 영화"),
     ("사랑❤\ufe0f해요", "사랑 ❤ 해요"),
     ("채움\u3164\u115f\u1160문자", "채움문자"),
+    ("\u3164채움\u3164", "채움"),  # alone among plain Hangul, where it stands in the same block
     ("1234567890 OK 2편", "1234567890 OK 2편"),
     ("Café 좋아요", "Café 좋아요"),
 ]

@@ -110,3 +110,17 @@ def test_a_padding_length_of_nothing_is_refused(lengths: list[int], ratio: float
 def test_the_histogram_counts_every_text_on_one_side() -> None:
     figure = plot_padding_length(np.array([3, 3, 4, 9]), 4)
     assert [sum(trace.y) for trace in figure.data] == [3, 1]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_text_that_looks_like_a_number_or_nothing_stays_itself(
+    tmp_path: Path, suffix: str
+) -> None:
+    texts = ["007", "NA", "null", "2020-01-01"]
+    table = pd.DataFrame({"text": texts, "label": ["positive"] * len(texts)})
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "csv":
+        table.to_csv(path)
+    else:
+        table.to_json(path, orient="records", lines=True)
+    assert read_corpus([path], text_column="text", label_column="label").texts == texts
