@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from cli.embedded import EmbeddedServers
 from cli.seed import seed_starter
-from core.broker import Celery, make_celery_app
+from core.broker import Celery, connect, make_celery_app
 from core.errors import ModelError
 from core.settings import Settings
 from db.engine import Engine, make_engine, transaction
@@ -28,6 +28,16 @@ class Services:
     engine: Engine
     app: Celery
     store: Store
+    servers: EmbeddedServers | None
+
+    def require_broker(self) -> None:
+        """Refuse to go on without Redis.
+
+        Raises:
+            BrokerError: it cannot be reached.
+        """
+        with connect(self.app):
+            return
 
     def checked_active_version(self) -> VersionRow:
         """The active version, its files present and whole.
@@ -39,7 +49,7 @@ class Services:
             active = active_version(connection)
         if active is None:
             raise ModelError("no version is active: activate one with `nifos models activate NAME`")
-        self.store.fetch(active.store_path)
+        self.store.fetch(active.store_path, active.checksums)
         return active
 
 
@@ -60,7 +70,7 @@ def open_services(
         ServiceError: a server cannot be started or reached, or has not been migrated.
     """
     with ExitStack() as stack:
-        settled = stack.enter_context(_settled(settings, broker=broker))
+        settled, servers = stack.enter_context(_settled(settings, broker=broker))
         assert settled.database_url is not None  # noqa: S101 - narrows for the type checker
         engine = make_engine(settled.database_url.get_secret_value())
         stack.callback(engine.dispose)
@@ -76,7 +86,7 @@ def open_services(
                 seed_starter(engine, store)
             else:
                 require_migrated(engine)
-        yield Services(settled, engine, app, store)
+        yield Services(settled, engine, app, store, servers)
 
 
 def make_store(settings: Settings) -> Store:
@@ -85,11 +95,13 @@ def make_store(settings: Settings) -> Store:
 
 
 @contextmanager
-def _settled(settings: Settings, *, broker: bool) -> Iterator[Settings]:
+def _settled(
+    settings: Settings, *, broker: bool
+) -> Iterator[tuple[Settings, EmbeddedServers | None]]:
     postgres = settings.database_url is None
     redis = broker and settings.broker_url is None
     if not postgres and not redis:
-        yield settings
+        yield settings, None
         return
     with EmbeddedServers(Path(settings.home), postgres=postgres, redis=redis) as servers:
         urls = {}
@@ -97,4 +109,4 @@ def _settled(settings: Settings, *, broker: bool) -> Iterator[Settings]:
             urls["database_url"] = SecretStr(servers.database_url)
         if redis:
             urls["broker_url"] = SecretStr(servers.broker_url)
-        yield settings.model_copy(update=urls)
+        yield settings.model_copy(update=urls), servers

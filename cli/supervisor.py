@@ -1,6 +1,6 @@
-"""Workers as processes of ours: started, started again when they die, ended with us.
+"""Processes below `run` and `up`: a worker and the embedded servers, started again when they die.
 
-They stay in our process group, and they end when the pipe to us closes, even if we are killed.
+The worker stays in our process group and ends when the pipe to us closes, even if we are killed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from types import TracebackType
 
 import structlog
 
+from cli.embedded import EmbeddedServers
 from core.errors import InputError, ModelError, NifosError
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -19,6 +20,7 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 # A worker that ends with one of these would end with it again.
 FINAL_EXIT_CODES = (InputError.exit_code, ModelError.exit_code)
 RESTART_DELAY_S = 1.0
+SERVERS_EVERY_S = 3.0  # a look costs 50 ms
 STOP_PATIENCE_S = 20.0  # a worker ends its chunk first; a killed one gives its lease back later
 
 
@@ -31,10 +33,15 @@ class WorkerEnded(NifosError):
 
 
 class Supervisor:
-    """Keeps one `nifos worker` running while it is entered."""
+    """Keeps one `nifos worker` running while it is entered, and the servers that it needs.
 
-    def __init__(self, arguments: list[str] | None = None) -> None:
-        self._arguments = arguments or ["worker"]
+    Args:
+        servers: embedded ones, if there are.
+    """
+
+    def __init__(self, servers: EmbeddedServers | None) -> None:
+        self._servers = servers
+        self._look_at = time.monotonic() + SERVERS_EVERY_S
         self._process: subprocess.Popen[bytes] | None = None
         self._start_at = 0.0
 
@@ -51,11 +58,15 @@ class Supervisor:
         self._stop()
 
     def check(self) -> None:
-        """Start the worker again if it has died. Call it every second or so.
+        """Start again what has died. Call it every second or so.
 
         Raises:
-            WorkerEnded: it cannot run; starting it again would not help.
+            WorkerEnded: the worker cannot run; starting it again would not help.
+            ServiceError: an embedded server cannot be started again.
         """
+        if self._servers is not None and time.monotonic() >= self._look_at:
+            self._servers.ensure()
+            self._look_at = time.monotonic() + SERVERS_EVERY_S
         if self._process is None:
             if time.monotonic() >= self._start_at:
                 self._start()
@@ -72,7 +83,7 @@ class Supervisor:
 
     def _start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "cli", *self._arguments, "--stop-with-parent"],
+            [sys.executable, "-m", "cli", "worker", "--stop-with-parent"],
             stdin=subprocess.PIPE,
         )
 

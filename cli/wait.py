@@ -7,10 +7,24 @@ from collections.abc import Callable
 
 from cli.output import Bar
 from cli.services import Services
+from core.errors import DatabaseError
 from db import status
 from db.engine import transaction
 
 POLL_S = 0.5
+PATIENCE_S = 60.0
+
+
+class _Patience:
+    """How long a database that went away is waited for: a restart takes seconds."""
+
+    def __init__(self) -> None:
+        self._deadline = time.monotonic() + PATIENCE_S
+
+    def use(self, error: DatabaseError) -> None:
+        if time.monotonic() > self._deadline:
+            raise error
+        time.sleep(POLL_S)
 
 
 def has_open_work(services: Services, source: str) -> bool:
@@ -33,10 +47,16 @@ def wait_until_scored(
         bar: shows documents.
         on_poll: called each time before looking; an exception of it ends the wait.
     """
+    patience = _Patience()
     while True:
         on_poll()
-        with transaction(services.engine) as connection:
-            work = status.source_work(connection, source)
+        try:
+            with transaction(services.engine) as connection:
+                work = status.source_work(connection, source)
+        except DatabaseError as error:
+            patience.use(error)
+            continue
+        patience = _Patience()
         if work.documents:
             bar.show("scoring", work.documents - work.documents_left, work.documents)
         if not work.open_scorings:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -128,8 +128,13 @@ class Store:
             found = [path.parent.name for path in self._root.glob(f"*/{MANIFEST}")]
         return sorted(name for name in found if not name.startswith("."))
 
-    def fetch(self, name: str) -> Path:
+    def fetch(self, name: str, checksums: Mapping[str, str] | None = None) -> Path:
         """A verified local directory of a version.
+
+        Args:
+            name: of the version.
+            checksums: file name to sha256, as they were when it was registered, if that is known:
+                a version that was exchanged as a whole, manifest and all, is another version.
 
         Raises:
             InputError: nothing that is installed opens the store's URL.
@@ -144,6 +149,8 @@ class Store:
                 raise
             with _store_errors(self._root):
                 self._download(self._remote, name, directory)
+        if checksums is not None and _read_manifest(directory).checksums() != checksums:
+            raise ModelError(f"{directory}: its files are not those that were registered as {name}")
         return directory
 
     def _download(self, remote: RemoteVersions, name: str, directory: Path) -> None:

@@ -63,7 +63,7 @@ class LoadedVersions:
         if version is None:
             raise ModelError(f"no version {version_id} in the database")
         return Classifier.load(
-            self._store.fetch(version.store_path),
+            self._store.fetch(version.store_path, version.checksums),
             device=self._device,
             batch_tokens=self._batch_tokens,
             threads=self._threads,

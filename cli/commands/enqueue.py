@@ -46,6 +46,7 @@ def enqueue(
     options = ColumnOptions(text_column, id_column, time_column)
     request = check_request(paths, source, options, encoding)
     with open_services(settings) as services, progress_bar(quiet=json) as bar:
+        services.require_broker()
         loaded = load(services, request, bar)
         result = summary(loaded)
         if wait:

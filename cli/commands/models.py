@@ -46,7 +46,9 @@ def activate(name: Annotated[str, typer.Argument(help="The version's name.")]) -
             version = versions.find_version(connection, name)
         if version is None:
             raise InputError(f"no version {name}: `nifos models list` shows them")
-        services.store.fetch(version.store_path)  # a damaged one must not become active
+        services.store.fetch(
+            version.store_path, version.checksums
+        )  # a damaged one must not become active
         with transaction(services.engine) as connection:
             versions.activate_version(connection, version.id)
     stdout().print(f"{name} is active: chunks released from now on are labelled by it")

@@ -50,9 +50,10 @@ def run(
     request = check_request(paths, source, options, encoding)
     with open_services(settings) as services, progress_bar(quiet=json) as bar:
         services.checked_active_version()
+        services.require_broker()
         loaded = load(services, request, bar)
         if has_open_work(services, request.source):
-            with Supervisor() as supervisor:
+            with Supervisor(services.servers) as supervisor:
                 wait_until_scored(services, request.source, bar, on_poll=supervisor.check)
         failed = _report(services, request.source, loaded, time.monotonic() - started, json)
     if failed or (strict and loaded.counts.rejected):

@@ -26,7 +26,8 @@ def up() -> None:
     signal.signal(signal.SIGTERM, _as_interrupt)
     with open_services(settings) as services:
         version = services.checked_active_version()
-        with Supervisor() as supervisor:
+        services.require_broker()
+        with Supervisor(services.servers) as supervisor:
             say(f"up: version {version.name}; enqueue from another terminal, Ctrl-C ends all")
             try:
                 _watch(services, supervisor)

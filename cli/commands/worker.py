@@ -29,6 +29,7 @@ def worker(
     configure_logs(settings)
     with open_services(settings) as services:
         services.checked_active_version()
+        services.require_broker()
         if settings.device not in DEVICES_ALWAYS_THERE:
             probe_device(settings.device)
         export_settings(services.settings)

@@ -115,3 +115,14 @@ def test_a_half_written_version_is_none(version: Path, tmp_path: Path) -> None:
     (root / "v1" / MANIFEST).unlink()
     with pytest.raises(ModelError, match="no version is there"):
         Store(str(root), tmp_path / "cache").fetch("v1")
+
+
+def test_a_version_exchanged_as_a_whole_is_refused(version: Path, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"), tmp_path / "cache")
+    store.publish(version, "v1")
+    registered = verify(version).checksums()
+    assert store.fetch("v1", registered)
+    shutil.rmtree(tmp_path / "store" / "v1")
+    store.publish(build_tiny_version(tmp_path / "other" / "v1", seed=1), "v1")
+    with pytest.raises(ModelError, match="not those that were registered"):
+        store.fetch("v1", registered)

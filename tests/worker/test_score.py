@@ -12,7 +12,7 @@ from core.holder import this_process
 from core.messages import ScoringKey
 from db import labels, scorings, versions
 from db.engine import Engine, transaction
-from sentiment.store import Store
+from sentiment.store import Store, verify
 from tests.crawls import load_posts
 from tests.tiny_version import build_tiny_version
 from worker import score as score_module
@@ -26,10 +26,15 @@ def store(tmp_path: Path) -> Store:
 
 
 def _register(engine: Engine, store: Store, tmp_path: Path, name: str, seed: int) -> int:
-    store.publish(build_tiny_version(tmp_path / "made" / name, seed=seed), name)
+    version = build_tiny_version(tmp_path / "made" / name, seed=seed)
+    store.publish(version, name)
     with transaction(engine) as connection:
         version_id = versions.register_version(
-            connection, name=name, store_path=name, checksums={}, metrics={}
+            connection,
+            name=name,
+            store_path=name,
+            checksums=verify(version).checksums(),
+            metrics={},
         )
         versions.activate_version(connection, version_id)
     return version_id
