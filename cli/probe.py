@@ -7,6 +7,7 @@ import sys
 
 from core.errors import ModelError
 
+DEVICES_ALWAYS_THERE = ("auto", "cpu")
 PROBE_TIMEOUT_S = 120  # a first import of torch from a cold disk
 
 

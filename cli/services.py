@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from cli.embedded import EmbeddedServers
+from cli.probe import DEVICES_ALWAYS_THERE, probe_device
 from cli.seed import seed_starter
 from core.broker import Celery, connect, make_celery_app
 from core.errors import ModelError
@@ -38,6 +39,19 @@ class Services:
         """
         with connect(self.app):
             return
+
+    def require_ready(self) -> VersionRow:
+        """Refuse to go on where nothing could be labelled: model, Redis, device, in this order.
+
+        Raises:
+            ModelError: no active version, a damaged one, or a device that is not there.
+            BrokerError: Redis cannot be reached.
+        """
+        active = self.checked_active_version()
+        self.require_broker()
+        if self.settings.device not in DEVICES_ALWAYS_THERE:
+            probe_device(self.settings.device)
+        return active
 
     def checked_active_version(self) -> VersionRow:
         """The active version, its files present and whole.

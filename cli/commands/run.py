@@ -49,8 +49,7 @@ def run(
     options = ColumnOptions(text_column, id_column, time_column)
     request = check_request(paths, source, options, encoding)
     with open_services(settings) as services, progress_bar(quiet=json) as bar:
-        services.checked_active_version()
-        services.require_broker()
+        services.require_ready()
         loaded = load(services, request, bar)
         if has_open_work(services, request.source):
             with Supervisor(services.servers) as supervisor:

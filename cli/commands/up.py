@@ -25,8 +25,7 @@ def up() -> None:
     configure_logs(settings)
     signal.signal(signal.SIGTERM, _as_interrupt)
     with open_services(settings) as services:
-        version = services.checked_active_version()
-        services.require_broker()
+        version = services.require_ready()
         with Supervisor(services.servers) as supervisor:
             say(f"up: version {version.name}; enqueue from another terminal, Ctrl-C ends all")
             try:

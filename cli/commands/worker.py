@@ -8,14 +8,13 @@ from typing import Annotated
 
 import typer
 
-from cli.probe import probe_device
+from cli.probe import DEVICES_ALWAYS_THERE
 from cli.services import open_services
 from cli.upkeep import start_upkeep
 from core.consumer import consume, stop_when_closed
 from core.logs import configure_logs
 from core.settings import Settings, export_settings, load_settings
 
-DEVICES_ALWAYS_THERE = ("auto", "cpu")
 GPU_PROCESSES = 2  # one's database and tokenizer time overlaps the other's GPU time
 
 
@@ -28,10 +27,7 @@ def worker(
     settings = load_settings(quiet=stop_with_parent)
     configure_logs(settings)
     with open_services(settings) as services:
-        services.checked_active_version()
-        services.require_broker()
-        if settings.device not in DEVICES_ALWAYS_THERE:
-            probe_device(settings.device)
+        services.require_ready()
         export_settings(services.settings)
         if stop_with_parent:
             stop_when_closed(sys.stdin.fileno())
