@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -42,11 +42,25 @@ def check_request(
     return LoadRequest(source.strip(), files)
 
 
-def load(services: Services, request: LoadRequest, bar: Bar) -> LoadedCrawl:
-    """Load and release the crawl, then feed the queue once."""
+def load(
+    services: Services,
+    request: LoadRequest,
+    bar: Bar,
+    on_accepted: Callable[[], None] = lambda: None,
+) -> LoadedCrawl:
+    """Load and release the crawl, then feed the queue once.
+
+    Args:
+        services: with a broker.
+        request: checked.
+        bar: shows how much is read.
+        on_accepted: called after each slice, once there is something to label.
+    """
 
     def show(progress: Progress) -> None:
         bar.show("loading", round(100 * progress.fraction), 100)
+        if progress.counts.accepted:
+            on_accepted()
 
     loaded = ingest(
         services.engine,

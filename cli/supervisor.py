@@ -33,7 +33,7 @@ class WorkerEnded(NifosError):
 
 
 class Supervisor:
-    """Keeps one `nifos worker` running while it is entered, and the servers that it needs.
+    """Keeps one `nifos worker` running, from the first `check` on, and the servers that it needs.
 
     Args:
         servers: embedded ones, if there are.
@@ -46,7 +46,6 @@ class Supervisor:
         self._start_at = 0.0
 
     def __enter__(self) -> Supervisor:
-        self._start()
         return self
 
     def __exit__(
@@ -58,7 +57,7 @@ class Supervisor:
         self._stop()
 
     def check(self) -> None:
-        """Start again what has died. Call it every second or so.
+        """Start what is not there yet or has died. Call it every second or so.
 
         Raises:
             WorkerEnded: the worker cannot run; starting it again would not help.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import warnings
 from collections.abc import Callable
@@ -47,7 +48,11 @@ def consume(app: Celery, *, processes: int, on_ready: Callable[[], None]) -> int
 
 
 def stop_when_closed(descriptor: int) -> None:
-    """End this process when the other end of a pipe is closed, that is, when its parent died."""
+    """End this process when the other end of a pipe is closed: told by its parent, or by its death.
+
+    Ctrl-C, which a terminal sends to the whole group, is then the parent's to answer.
+    """
+    worker_ready.connect(_leave_interrupts_to_parent)
 
     def watch() -> None:
         while os.read(descriptor, 1):
@@ -55,3 +60,7 @@ def stop_when_closed(descriptor: int) -> None:
         state.should_stop = EX_OK  # what SIGTERM sets, without Celery's word on the terminal
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def _leave_interrupts_to_parent(**_signal: object) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

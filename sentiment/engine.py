@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from transformers import ElectraForSequenceClassification
+from transformers.utils import logging as transformers_logging
 
 from core.errors import ModelError
 from sentiment.device import has_bf16
@@ -59,6 +60,7 @@ def load_model(
     Raises:
         ModelError: the files are no such model.
     """
+    transformers_logging.disable_progress_bar()  # a worker's stderr is its log
     try:
         # Typed as the model alone; with `output_loading_info` it is a pair.
         loaded: Any = ElectraForSequenceClassification.from_pretrained(

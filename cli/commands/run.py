@@ -50,11 +50,13 @@ def run(
     request = check_request(paths, source, options, encoding)
     with open_services(settings) as services, progress_bar(quiet=json) as bar:
         services.require_ready()
-        loaded = load(services, request, bar)
-        if has_open_work(services, request.source):
-            with Supervisor(services.servers) as supervisor:
+        with Supervisor(services.servers) as supervisor:
+            # The worker's start takes as long as a large part of a load: side by side.
+            loaded = load(services, request, bar, on_accepted=supervisor.check)
+            if has_open_work(services, request.source):
                 wait_until_scored(services, request.source, bar, on_poll=supervisor.check)
-        failed = _report(services, request.source, loaded, time.monotonic() - started, json)
+            seconds = time.monotonic() - started
+            failed = _report(services, request.source, loaded, seconds, json)
     if failed or (strict and loaded.counts.rejected):
         raise typer.Exit(1)
 
