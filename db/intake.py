@@ -44,9 +44,9 @@ from (
     select distinct on (external_id) n, external_id, char_length(text) as characters
     from incoming order by external_id, n
 ) first
-where not exists (
-    select from document d where d.source_id = :source and d.external_id = first.external_id
-)
+where (
+    select d.id from document d where d.source_id = :source and d.external_id = first.external_id
+) is null
 window w as (order by n)
 """
 
@@ -67,11 +67,12 @@ order by p.n
 """
 
 LEFT_OVER = """
-select i.n, d.text_hash = HASH as same
+select i.n, HASH = (
+    select d.text_hash from document d
+    where d.source_id = :source and d.external_id = i.external_id
+) as same
 from incoming i
-left join placed p on p.n = i.n
-join document d on d.source_id = :source and d.external_id = i.external_id
-where p.n is null
+where (select p.n from placed p where p.n = i.n) is null
 order by i.n
 """
 
@@ -144,13 +145,13 @@ def take_in_slice(
 
 
 def _plan_by_index(connection: Connection, *, on: bool) -> None:
-    """Look documents up by their key, a row at a time.
+    """Look rows up by their key, one at a time.
 
     The planner knows nothing of the temporary tables and, during a first load, nothing of
-    `document`: left alone it scans or hashes the whole of it for every slice.
+    `document`: left alone it scans the whole of it for every row. Scalar subqueries keep it from
+    joining, and this from scanning.
     """
-    for method in ("hashjoin", "mergejoin", "seqscan"):
-        connection.execute(text(f"set local enable_{method} = {'off' if on else 'on'}"))
+    connection.execute(text(f"set local enable_seqscan = {'off' if on else 'on'}"))
 
 
 def _fill_chunks(

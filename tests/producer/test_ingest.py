@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,18 @@ def test_an_interrupted_load_leaves_nothing(
         ingest_module.ingest(engine, "blog", found, zone=SEOUL, on_progress=interrupt)
     assert _scalars(engine, "select count(*) from crawl") == [0]
     assert load_files(engine, "blog", [tmp_path / "a.jsonl"]).counts.accepted == 10
+
+
+def test_a_first_load_does_not_scan_what_it_has_loaded(
+    engine: Engine, active_version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planner knows nothing of a table that was empty a moment ago."""
+    monkeypatch.setattr(ingest_module, "SLICE_ROWS", 1_000)
+    load_posts(engine, tmp_path, 10_000)
+    load_posts(engine, tmp_path, 10_000)
+    engine.dispose()  # a session reports its statistics when it ends
+    query = "select seq_tup_read from pg_stat_user_tables where relname = 'document' and n_tup_ins"
+    deadline = time.monotonic() + 20
+    while not (found := _scalars(engine, f"{query} = 10000")):
+        assert time.monotonic() < deadline
+    assert int(str(found[0])) < 100_000
