@@ -10,7 +10,7 @@ WORKDIR /app
 
 # Dependencies first, so that a change of the code does not install them again.
 COPY pyproject.toml constraints.txt README.md LICENSE ./
-RUN pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "torch>=2.11,<2.14"
+RUN pip install --no-cache-dir -c constraints.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} torch
 COPY . .
 RUN pip install --no-cache-dir -c constraints.txt -e .
 

@@ -78,11 +78,15 @@ def _xlsx_file(result: Result, path: Path) -> int:
     sheet = book.create_sheet("nifos")
     sheet.append(result.columns)
     count = 0
-    for row in result.rows:
-        count += 1
-        if count >= EXCEL_ROWS:
-            raise InputError(f"{path}: an Excel sheet holds {EXCEL_ROWS - 1:,} rows; write .csv")
-        sheet.append(_excel_cells(sheet, row))
+    try:
+        for row in result.rows:
+            count += 1
+            if count >= EXCEL_ROWS:
+                most = f"{EXCEL_ROWS - 1:,}"
+                raise InputError(f"{path}: an Excel sheet holds {most} rows; write .csv")
+            sheet.append(_excel_cells(sheet, row))
+    finally:
+        sheet.close()
     book.save(path)
     return count
 

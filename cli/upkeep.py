@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 
 import structlog
@@ -44,7 +46,17 @@ def keep_up(engine: Engine, app: Celery, stop: threading.Event) -> None:
 
 
 def start_upkeep(engine: Engine, app: Celery) -> None:
-    """Run the loop in a thread that ends with the process."""
-    threading.Thread(
-        target=keep_up, args=(engine, app, threading.Event()), name="upkeep", daemon=True
-    ).start()
+    """Run the loop in a thread that ends with the process, and the process with it.
+
+    A worker that lives on without its loop would look alive and starve. Whoever started it starts
+    it again.
+    """
+
+    def run() -> None:
+        try:
+            keep_up(engine, app, threading.Event())
+        finally:
+            log.critical("upkeep_ended")
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=run, name="upkeep", daemon=True).start()

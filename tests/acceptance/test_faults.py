@@ -28,7 +28,7 @@ from tests.tiny_version import build_tiny_version
 
 pytestmark = pytest.mark.slow
 
-DOCUMENTS = 20_000  # five chunks, some seconds each when done slowly
+DOCUMENTS = 14_000  # four chunks, some seconds each when done slowly
 
 
 @pytest.fixture

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from cli.output import _Lines, make_table
+
+
+def _shown(*rows: tuple[object, ...]) -> list[str]:
+    stream = io.StringIO()
+    Console(file=stream, width=100).print(make_table(("감성", "n", "text"), rows))
+    return stream.getvalue().rstrip("\n").split("\n")
+
+
+def test_hangul_lines_up() -> None:
+    lines = _shown(("부정", 5, "짧다"), ("아주 긍정적인", 12345, "조금 더 긴 글"))
+    assert {cell_len(line) for line in lines} == {cell_len(lines[0])}
+    starts = {
+        cell_len(line.partition(word)[0])
+        for line, word in zip(lines[1:], ("짧다", "조금"), strict=True)
+    }
+    assert len(starts) == 1
+    assert "12,345" in lines[2]
+
+
+def test_what_looks_like_markup_is_text() -> None:
+    assert "[bold]굵게[/bold] [/]" in _shown(("a", 1, "[bold]굵게[/bold] [/]"))[1]
+
+
+def test_line_breaks_do_not_break_a_row() -> None:
+    assert "첫 줄 둘째 줄" in _shown(("a", 1, "첫 줄\n둘째 줄"))[1]
+
+
+def test_plain_progress_is_a_line_a_tenth(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = _Lines()
+    for done in range(101):
+        lines.show("loading", done, 100)
+    assert capsys.readouterr().err.splitlines() == [f"loading: {n}%" for n in range(0, 101, 10)]
