@@ -105,7 +105,7 @@ def test_texts_come_back_as_they_were(engine: Engine, active_version: int, tmp_p
 def test_a_file_that_breaks_off_leaves_nothing(
     engine: Engine, active_version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest_module, "SLICE_ROWS", 10)
+    monkeypatch.setattr(ingest_module, "SLICE_ROWS", 5_000)
     path = tmp_path / "a.csv"
     # Good for the first MiB and then not UTF-16 any more: found while reading, not before.
     good = "id,text\n" + "".join(f"{n},글 {n}\n" for n in range(60_000))
