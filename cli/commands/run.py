@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 
 import typer
@@ -105,12 +107,18 @@ def _print_result(
     console.print(make_table(("감성", "확률", "본문"), shown, title="some of them"))
     console.print()
     console.print("next:")
-    for command in (
-        'nifos sql "select * from sentiment_daily order by day desc limit 10"',
-        'nifos sql --output result.xlsx "select * from sentiment"',
-        "nifos status",
+    for arguments in (
+        'sql "select * from sentiment_daily order by day desc limit 10"',
+        'sql --output result.xlsx "select * from sentiment"',
+        "status",
     ):
-        console.print(f"  {command}", markup=False)
+        console.print(f"  {_own_name()} {arguments}", markup=False)
+
+
+def _own_name() -> str:
+    """How a person types this program here: `nifos`, or its path where that is not found."""
+    typed = sys.argv[0]
+    return "nifos" if shutil.which("nifos") or typed.endswith(".py") else typed
 
 
 def _shortened(words: str) -> str:
