@@ -154,7 +154,8 @@ class EmbeddedPostgres:
         # a home that was deleted still works in it.
         if self._marker is None and self._data.exists():
             data = self._data.stat()
-            self._marker = f"nifos-{data.st_dev:x}-{data.st_ino:x}"
+            # Closed by a word, so that no marker is the beginning of another.
+            self._marker = f"nifos-{data.st_dev:x}-{data.st_ino:x}-data"
         return self._marker
 
     def _find(self) -> list[psutil.Process]:

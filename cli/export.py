@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
@@ -30,11 +33,12 @@ def write_csv(result: Result, stream: IO[str]) -> int:
 def write_json(result: Result, stream: IO[str]) -> int:
     """Write one array of objects, a row a line. Returns how many rows."""
     count = 0
+    names = _different(result.columns)
     stream.write("[")
     for row in result.rows:
+        values = dict(zip(names, map(_json_value, row), strict=True))
         stream.write(",\n " if count else "\n ")
-        values = (_json_value(value) for value in row)
-        stream.write(json.dumps(dict(zip(result.columns, values, strict=True)), ensure_ascii=False))
+        stream.write(json.dumps(values, ensure_ascii=False))
         count += 1
     stream.write("\n]\n" if count else "]\n")
     return count
@@ -52,10 +56,16 @@ def write_file(result: Result, path: Path) -> int:
     writer = writers.get(path.suffix.lower())
     if writer is None:
         raise InputError(f"{path}: --output writes .csv or .xlsx")
+    # Aside first: a query that fails half-way must not cost an earlier good file.
+    aside = path.with_name(f".{path.stem}.{uuid4().hex}{path.suffix}")
     try:
-        return writer(result, path)
+        count = writer(result, aside)
+        aside.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        aside.unlink(missing_ok=True)
+    return count
 
 
 def _csv_file(result: Result, path: Path) -> int:
@@ -83,7 +93,7 @@ def _xlsx_file(result: Result, path: Path) -> int:
             count += 1
             if count >= EXCEL_ROWS:
                 most = f"{EXCEL_ROWS - 1:,}"
-                raise InputError(f"{path}: an Excel sheet holds {most} rows; write .csv")
+                raise InputError(f"an Excel sheet holds {most} rows; write .csv")
             sheet.append(_excel_cells(sheet, row))
     finally:
         sheet.close()
@@ -128,8 +138,24 @@ def _no_formula(value: Any) -> Any:
 
 
 def _json_value(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if value is None or isinstance(value, bool | int | float | str | dict | list):
+    if isinstance(value, float | Decimal):
+        if not math.isfinite(value):
+            return None  # JSON knows neither NaN nor infinity
+        return int(value) if value == int(value) else float(value)
+    if value is None or isinstance(value, bool | int | str):
         return value
+    if isinstance(value, list | tuple):
+        return [_json_value(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _json_value(item) for key, item in value.items()}
     return str(plain(value))
+
+
+def _different(names: list[str]) -> list[str]:
+    """Name columns apart that a query named alike: no value may hide another."""
+    seen: Counter[str] = Counter()
+    apart = []
+    for name in names:
+        seen[name] += 1
+        apart.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return apart

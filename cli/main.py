@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from cli.commands import (
     doctor,
@@ -23,7 +25,7 @@ from cli.commands import (
     worker,
 )
 from cli.output import say
-from core.errors import NifosError
+from core.errors import InputError, NifosError
 
 INTERRUPTED = 130
 UNEXPECTED = 1
@@ -62,13 +64,21 @@ def _options(
 
 def main() -> None:
     """Run the command: results on stdout, one line on stderr when something is wrong."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As Ctrl-C: what is open is closed, and our servers stop with their last user. Celery's
+        # worker and the scheduler put their own answers in place.
+        signal.signal(number, signal.default_int_handler)
     verbose = "-v" in sys.argv[1:2] or "--verbose" in sys.argv[1:2]
     try:
-        app()
+        _end(app(standalone_mode=False))
     except NifosError as error:
         _fail(str(error), error.exit_code, verbose)
+    except typer.Abort:
+        _fail("nothing was done", UNEXPECTED, False)
+    except TyperException as error:
+        _fail(_usage(error), InputError.exit_code, verbose)
     except KeyboardInterrupt:
-        _fail("interrupted; what is committed stays, the same command goes on", INTERRUPTED, False)
+        _end(INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output went away, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -76,6 +86,20 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback at a user
         words = f"unexpected {type(error).__name__}; `nifos -v …` shows where"
         _fail(words, UNEXPECTED, verbose)
+
+
+def _end(exit_code: object) -> None:
+    if exit_code == INTERRUPTED:
+        _fail("interrupted; what is committed stays, the same command goes on", INTERRUPTED, False)
+    sys.exit(exit_code if isinstance(exit_code, int) else 0)
+
+
+def _usage(error: TyperException) -> str:
+    say_it = getattr(error, "format_message", lambda: str(error))
+    words = say_it().strip()
+    if words.startswith("Usage"):  # no command was named: the help is the answer
+        return f"which command?\n\n{words}"
+    return f"{' '.join(words.split())} (`nifos --help` and `nifos COMMAND --help` say more)"
 
 
 def _fail(words: str, exit_code: int, verbose: bool) -> None:

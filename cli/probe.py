@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 from core.errors import ModelError
 
-DEVICES_ALWAYS_THERE = ("auto", "cpu")
+NVIDIA_DRIVER = Path("/proc/driver/nvidia")
 PROBE_TIMEOUT_S = 120  # a first import of torch from a cold disk
 
 
 def probe_device(device: str) -> str:
-    """Describe the device that a setting chooses.
+    """Describe the device that a setting chooses; its name comes first, `cpu` or `cuda:0`.
 
     Raises:
         ModelError: it is not there; the message names those that are.
     """
+    if device == "cpu" or (device == "auto" and not NVIDIA_DRIVER.exists()):
+        return "cpu"  # known without the seconds that torch takes to say so
     probe = subprocess.run(
         [sys.executable, "-m", "sentiment.device", device],
         capture_output=True,

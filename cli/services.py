@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from cli.embedded import EmbeddedServers
-from cli.probe import DEVICES_ALWAYS_THERE, probe_device
+from cli.probe import probe_device
 from cli.seed import seed_starter
 from core.broker import Celery, connect, make_celery_app
 from core.errors import ModelError
@@ -19,6 +19,8 @@ from db.engine import Engine, make_engine, transaction
 from db.migrate import migrate, require_migrated
 from db.versions import VersionRow, active_version
 from sentiment.store import Store
+
+NO_BROKER = "redis://broker.invalid/0"  # of commands that asked for none and use none
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,7 @@ class Services:
         """
         active = self.checked_active_version()
         self.require_broker()
-        if self.settings.device not in DEVICES_ALWAYS_THERE:
-            probe_device(self.settings.device)
+        probe_device(self.settings.device)
         return active
 
     def checked_active_version(self) -> VersionRow:
@@ -90,7 +91,7 @@ def open_services(
         stack.callback(engine.dispose)
         url = settled.broker_url
         app = make_celery_app(
-            "memory://" if url is None else url.get_secret_value(), include=["worker.tasks"]
+            NO_BROKER if url is None else url.get_secret_value(), include=["worker.tasks"]
         )
         stack.callback(app.close)
         store = make_store(settled)
@@ -101,6 +102,24 @@ def open_services(
             else:
                 require_migrated(engine)
         yield Services(settled, engine, app, store, servers)
+
+
+@contextmanager
+def open_broker(settings: Settings) -> Iterator[Celery]:
+    """Find or start Redis alone.
+
+    Raises:
+        ServiceError: it cannot be started.
+    """
+    with ExitStack() as stack:
+        if settings.broker_url is not None:
+            url = settings.broker_url.get_secret_value()
+        else:
+            servers = EmbeddedServers(Path(settings.home), postgres=False)
+            url = stack.enter_context(servers).broker_url
+        app = make_celery_app(url)
+        stack.callback(app.close)
+        yield app
 
 
 def make_store(settings: Settings) -> Store:

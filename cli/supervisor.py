@@ -10,10 +10,14 @@ import sys
 import time
 from types import TracebackType
 
+import psutil
 import structlog
 
 from cli.embedded import EmbeddedServers
 from core.errors import InputError, ModelError, NifosError
+from core.holder import holder_name
+from db import scorings
+from db.engine import Engine, transaction
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -21,7 +25,8 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 FINAL_EXIT_CODES = (InputError.exit_code, ModelError.exit_code)
 RESTART_DELAY_S = 1.0
 SERVERS_EVERY_S = 3.0  # a look costs 50 ms
-STOP_PATIENCE_S = 20.0  # a worker ends its chunk first; a killed one gives its lease back later
+STOP_PATIENCE_S = 20.0  # a worker ends its chunk first; then it is killed
+MOST_DEATHS, WITHIN_S = 5, 60.0  # more is no accident
 
 
 class WorkerEnded(NifosError):
@@ -36,11 +41,14 @@ class Supervisor:
     """Keeps one `nifos worker` running, from the first `check` on, and the servers that it needs.
 
     Args:
+        engine: to give back what a worker that had to be killed was working on.
         servers: embedded ones, if there are.
     """
 
-    def __init__(self, servers: EmbeddedServers | None) -> None:
+    def __init__(self, engine: Engine, servers: EmbeddedServers | None) -> None:
+        self._engine = engine
         self._servers = servers
+        self._deaths: list[float] = []
         self._look_at = time.monotonic() + SERVERS_EVERY_S
         self._process: subprocess.Popen[bytes] | None = None
         self._start_at = 0.0
@@ -75,8 +83,10 @@ class Supervisor:
             return
         self._close_pipe()
         self._process = None
-        if exit_code in FINAL_EXIT_CODES:
-            raise WorkerEnded(exit_code)
+        now = time.monotonic()
+        self._deaths = [death for death in self._deaths if now - death < WITHIN_S] + [now]
+        if exit_code in FINAL_EXIT_CODES or len(self._deaths) >= MOST_DEATHS:
+            raise WorkerEnded(exit_code if exit_code > 0 else NifosError.exit_code)
         log.warning("worker_restarted", exit_code=exit_code)
         self._start_at = time.monotonic() + RESTART_DELAY_S
 
@@ -93,10 +103,19 @@ class Supervisor:
         try:
             self._process.wait(STOP_PATIENCE_S)
         except subprocess.TimeoutExpired:
-            log.warning("worker_killed", after_s=STOP_PATIENCE_S)
-            self._process.kill()
-            self._process.wait()
+            self._kill(self._process)
         self._process = None
+
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill a worker in the middle of its chunks; that is no fault of theirs."""
+        children = psutil.Process(process.pid).children(recursive=True)
+        holders = [holder_name(child) for child in children if child.is_running()]
+        process.kill()
+        process.wait()
+        psutil.wait_procs(children, timeout=STOP_PATIENCE_S)  # they are killed with it
+        with transaction(self._engine) as connection:
+            returned = scorings.give_back_held_by(connection, holders, "stopped")
+        log.warning("worker_killed", after_s=STOP_PATIENCE_S, scorings_given_back=returned)
 
     def _close_pipe(self) -> None:
         if self._process is not None and self._process.stdin is not None:

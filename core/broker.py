@@ -10,13 +10,14 @@ import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from celery import Celery
 from kombu.connection import Connection
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from core.errors import BrokerError
+from core.errors import BrokerError, InputError
 from core.messages import SCORE_QUEUE, SCORE_TASK, ScoringKey
 
 __all__ = [
@@ -43,7 +44,11 @@ def make_celery_app(broker_url: str, include: Iterable[str] = ()) -> Celery:
     Args:
         broker_url: `redis://`, `rediss://` or `redis+socket://`.
         include: modules whose tasks a worker registers.
+
+    Raises:
+        InputError: the URL is not one of Redis.
     """
+    _check_url(broker_url)
     app = Celery("nifos", include=list(include), set_as_current=False)
     app.conf.update(
         broker_url=broker_url,
@@ -72,6 +77,18 @@ def make_celery_app(broker_url: str, include: Iterable[str] = ()) -> Celery:
         broker_use_ssl=_verified_tls(broker_url),
     )
     return app
+
+
+def _check_url(broker_url: str) -> None:
+    try:
+        parts = urlsplit(broker_url)
+        known = parts.scheme in ("redis", "rediss", "redis+socket")
+        if parts.scheme != "redis+socket":
+            int(parts.path.strip("/") or parts.port or 0)  # both raise where they are no number
+    except ValueError:
+        known = False
+    if not known:
+        raise InputError("NIFOS_BROKER_URL must be redis://[:password@]host[:port]/number")
 
 
 def _transport_options() -> dict[str, Any]:

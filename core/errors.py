@@ -43,6 +43,12 @@ class ModelError(NifosError):
     exit_code = 4
 
 
+class DeviceError(ModelError):
+    """A GPU ran out of memory or broke: the process is to be replaced, no chunk is at fault."""
+
+    retryable = True
+
+
 class StoreError(ModelError):
     """The model store cannot be reached or is full: passing, unlike a damaged version."""
 

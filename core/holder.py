@@ -26,7 +26,11 @@ def this_machine() -> str:
 
 def this_process() -> str:
     """Name this process as the holder of a lease."""
-    process = psutil.Process(os.getpid())
+    return holder_name(psutil.Process(os.getpid()))
+
+
+def holder_name(process: psutil.Process) -> str:
+    """Name a process of this machine as the holder of a lease."""
     return f"{this_machine()}/{process.pid}/{process.create_time():.2f}"
 
 

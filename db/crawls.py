@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import bindparam
 
@@ -89,18 +89,16 @@ def release_crawl(
     Raises:
         ModelError: no version is active.
     """
-    version = connection.execute(
-        text("select id, name from version where state = 'active' for share")
-    ).one_or_none()
-    if version is None:
-        raise ModelError("no version is active: activate one with `nifos models activate NAME`")
-    connection.execute(
+    version = _hold_active_version(connection)
+    released = connection.execute(
         text(
             "update crawl set state = 'released', released_at = now(), files = :files"
             " where id = :crawl and state = 'loading'"
         ).bindparams(bindparam("files", type_=JSONB)),
         {"crawl": crawl_id, "files": list(files)},
     )
+    if released.rowcount != 1:
+        raise InputError(f"crawl {crawl_id} was deleted while it was loaded")
     parameters = {"crawl": crawl_id, "version": version.id}
     connection.execute(
         text("update chunk set wanted_version_id = :version where crawl_id = :crawl"), parameters
@@ -113,6 +111,16 @@ def release_crawl(
         parameters,
     )
     return made.rowcount, str(version.name)
+
+
+def _hold_active_version(connection: Connection) -> Row[tuple[int, str]]:
+    statement = text("select id, name from version where state = 'active' for share")
+    # Twice: the first may have waited for an activation, and then sees neither the old nor the new.
+    version = connection.execute(statement).one_or_none()
+    version = version or connection.execute(statement).one_or_none()
+    if version is None:
+        raise ModelError("no version is active: activate one with `nifos models activate NAME`")
+    return version
 
 
 def delete_crawl(connection: Connection, crawl_id: int) -> int:

@@ -58,7 +58,7 @@ def make_engine(database_url: str, *, pool_size: int = 2) -> Engine:
 def _with_driver(database_url: str) -> URL:
     try:
         url = make_url(database_url)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):
         raise InputError("NIFOS_DATABASE_URL is not a URL") from None
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise InputError("NIFOS_DATABASE_URL must begin with postgresql://")

@@ -117,6 +117,18 @@ def return_held_by(connection: Connection, holders: Sequence[str]) -> int:
     ).rowcount
 
 
+def give_back_held_by(connection: Connection, holders: Sequence[str], reason: str) -> int:
+    """Return scorings of processes that were stopped on purpose: no try is used up."""
+    return connection.execute(
+        text(
+            "update scoring set state = 'pending', lease_until = null, holder = null,"
+            " published_at = null, reason = :reason, next_try_at = now()"
+            " where state = 'running' and holder = any(:holders)"
+        ),
+        {"reason": reason, "holders": list(holders)},
+    ).rowcount
+
+
 def lease_holders(connection: Connection, machine: str) -> list[str]:
     """Who of one machine holds leases now."""
     return list(

@@ -13,7 +13,7 @@ from core.errors import InputError
 from producer.columns import ColumnOptions, Columns, find_columns
 from producer.encodings import find_encoding
 from producer.formats import SUFFIXES, TEXT_SUFFIXES, format_of, open_reader
-from producer.rows import Document, Reject, RowRules
+from producer.rows import Document, Reject, RowRules, storable
 
 HASH_BLOCK_BYTES = 1 << 20
 
@@ -29,10 +29,15 @@ class CrawlFile:
     encoding: str | None
     columns: Columns | None
 
+    @property
+    def name(self) -> str:
+        """Its name as text: one of other bytes (CP949 from an old archive) is shown with marks."""
+        return storable(self.path.name)
+
     def record(self) -> dict[str, Any]:
         """What the `crawl` row keeps of it."""
         return {
-            "name": self.path.name,
+            "name": self.name,
             "sha256": self.sha256,
             "bytes": self.bytes,
             "format": self.format,
@@ -51,7 +56,11 @@ def find_files(
     Raises:
         InputError: the first thing that is wrong, naming the file.
     """
-    return [_check(path, options, encoding) for path in _expand(paths)]
+    try:
+        return [_check(path, options, encoding) for path in _expand(paths)]
+    except OSError as error:
+        where, reason = error.filename or "a file", error.strerror or type(error).__name__
+        raise InputError(f"{where}: cannot be read ({reason})") from error
 
 
 def _expand(paths: Sequence[Path]) -> Iterator[Path]:
@@ -74,16 +83,12 @@ def _expand(paths: Sequence[Path]) -> Iterator[Path]:
 
 def _check(path: Path, options: ColumnOptions, encoding: str | None) -> CrawlFile:
     kind = format_of(path)
-    try:
-        digest = _sha256(path)
-        settled = find_encoding(path, encoding) if path.suffix.lower() in TEXT_SUFFIXES else None
-        with open_reader(path, settled) as reader:
-            found = reader.columns
-        columns = find_columns(found, options, path.name) if found else None
-        size = path.stat().st_size
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    return CrawlFile(path, digest, size, kind, settled, columns)
+    digest = _sha256(path)
+    settled = find_encoding(path, encoding) if path.suffix.lower() in TEXT_SUFFIXES else None
+    with open_reader(path, settled) as reader:
+        found = reader.columns
+    columns = find_columns(found, options, path.name) if found else None
+    return CrawlFile(path, digest, path.stat().st_size, kind, settled, columns)
 
 
 def _sha256(path: Path) -> str:

@@ -17,8 +17,13 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 WINDOW = 64  # messages in Redis at most: small enough that precedence is decided in SQL
 
 
-def feed(engine: Engine, app: Celery) -> int:
-    """Return expired leases to pending and publish what the queue lacks.
+def feed(engine: Engine, app: Celery, *, expire: bool = False) -> int:
+    """Publish what the queue lacks.
+
+    Args:
+        engine: of the database.
+        app: of the queue.
+        expire: first return scorings whose lease ran out to pending.
 
     Returns:
         How many messages were sent; 0 also when another process feeds at this moment.
@@ -31,7 +36,7 @@ def feed(engine: Engine, app: Celery) -> int:
             return 0
         connection.commit()
         try:
-            return _tick(connection, app)
+            return _tick(connection, app, expire=expire)
         finally:
             if not connection.invalidated:
                 connection.rollback()
@@ -39,8 +44,8 @@ def feed(engine: Engine, app: Celery) -> int:
                 connection.commit()
 
 
-def _tick(connection: Connection, app: Celery) -> int:
-    returned = scorings.return_expired(connection)
+def _tick(connection: Connection, app: Celery, *, expire: bool) -> int:
+    returned = scorings.return_expired(connection) if expire else 0
     connection.commit()
     if returned:
         log.warning("expired_leases_returned", scorings=returned)

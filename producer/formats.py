@@ -87,7 +87,9 @@ def format_of(path: Path) -> str:
 def _damage(path: Path) -> Iterator[None]:
     try:
         yield
-    except (pyarrow.ArrowException, UnicodeError, csv.Error) as error:
+    except (FileNotFoundError, PermissionError) as error:
+        raise InputError(f"{path.name}: cannot be read ({error.strerror})") from error
+    except (pyarrow.ArrowException, csv.Error, OSError, OverflowError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path.name}: damaged or not what its name says ({reason})") from error
 

@@ -161,7 +161,7 @@ def _slices(files: Sequence[CrawlFile], zone: ZoneInfo, fractions: _Fractions) -
     current = _Slice()
     for file in files:
         for row in read(file, zone, fractions.within(file)):
-            current.add(file.path.name, row)
+            current.add(file.name, row)
             if current.full:
                 yield current
                 current = _Slice()

@@ -36,7 +36,7 @@ def parse_time(value: object, zone: ZoneInfo) -> datetime | None:
     if isinstance(value, date):
         return _checked(datetime.combine(value, time(), zone))
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return _from_epoch(float(value))
+        return _from_epoch(value)
     raise UnreadableTime(f"not a time: {type(value).__name__}")
 
 
@@ -63,8 +63,8 @@ def _with_full_hour(value: str) -> str:
 
 
 def _from_epoch(value: float) -> datetime:
-    seconds = value / 1000 if abs(value) >= EPOCH_MILLISECONDS_FROM else value
     try:
+        seconds = value / 1000 if abs(value) >= EPOCH_MILLISECONDS_FROM else value
         return _checked(datetime.fromtimestamp(seconds, UTC))
     except (OverflowError, OSError, ValueError):
         raise UnreadableTime("the time is out of range") from None

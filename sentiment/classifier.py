@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from transformers import ElectraForSequenceClassification
 
+from core.errors import DeviceError
 from sentiment.batching import WINDOW_OVERLAP, plan_batches, plan_windows
 from sentiment.device import choose_device
 from sentiment.engine import FRAME_TOKENS, load_model, load_tokenizer
@@ -131,6 +132,9 @@ class Classifier:
         Args:
             texts: as they are stored; they are prepared here.
             on_batch: called after every batch; an exception of it ends the prediction.
+
+        Raises:
+            DeviceError: a GPU ran out of memory or broke; this process can use it no more.
         """
         if not texts:
             return Predictions(
@@ -184,7 +188,10 @@ class Classifier:
         logits = np.empty((len(windows), len(LABELS)), np.float64)
         with torch.inference_mode():
             for rows in plan_batches(lengths, self._batch_tokens, MAX_BATCH_ROWS):
-                logits[rows] = self._forward([windows[row] for row in rows])
+                try:
+                    logits[rows] = self._forward([windows[row] for row in rows])
+                except (torch.AcceleratorError, torch.OutOfMemoryError) as error:
+                    raise DeviceError(f"the GPU failed ({type(error).__name__})") from error
                 if on_batch is not None:
                     on_batch()
         return logits

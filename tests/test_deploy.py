@@ -123,6 +123,8 @@ def test_the_services_work_together_on_real_servers(
         migrated = _nifos(*services["migrate"]["command"], environment=environment)
         assert migrated.returncode == 0, migrated.stderr
         assert words in migrated.stdout
+    health = services["worker-cpu"]["healthcheck"]["test"][2:]
+    assert _nifos(*health, environment=environment).returncode == 3
     with subprocess.Popen(
         [sys.executable, "-m", "cli", *services["worker-cpu"]["command"]],
         env=environment,
@@ -136,7 +138,6 @@ def test_the_services_work_together_on_real_servers(
             done = _nifos(*enqueue, "--source", "demo", "--wait", "--json", environment=environment)
             assert done.returncode == 0, done.stderr
             assert '"labelled": 60' in done.stdout
-            health = services["worker-cpu"]["healthcheck"]["test"][2:]
             assert _nifos(*health, environment=environment).returncode == 0
         finally:
             worker.terminate()

@@ -1,6 +1,6 @@
 """Make the starter version from labelled reviews: one command, from random weights.
 
-python -m trainer.starter --data TRAIN.parquet --test TEST.parquet --output models/starter
+python -m trainer.starter --data TRAIN.parquet --test TEST.parquet --output models/my-starter
 """
 
 from __future__ import annotations

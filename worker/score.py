@@ -8,12 +8,12 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
-from core.errors import DatabaseError, ModelError, NifosError
+from core.errors import DatabaseError, DeviceError, NifosError
 from core.messages import ScoringKey
 from db import documents, labels, scorings
 from db.engine import Engine, transaction
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 GIVE_BACK_DELAY_S = 5.0  # before a chunk is tried again after a service failed
-MODEL_DELAY_S = 30.0  # before a version that could not be loaded is tried again
 COMMIT_PATIENCE_S = 600.0  # labels that are computed wait this long for PostgreSQL to come back
 COMMIT_RETRY_S = 2.0
 
@@ -52,7 +51,9 @@ class Scorer:
 
         Raises:
             DatabaseError: the scoring could not even be claimed.
+            DeviceError: the GPU failed; the scoring was given back, this process is to end.
         """
+        self._load_ahead(key.version_id)
         with transaction(self._engine) as connection:
             attempt = scorings.claim(connection, key, self._holder)
         if attempt is None:
@@ -65,6 +66,11 @@ class Scorer:
         except LeaseLost:
             log.warning("lease_lost", attempt=attempt, **key.__dict__)
         return False
+
+    def _load_ahead(self, version_id: int) -> None:
+        # Before the claim: no lease should run out while a version comes from a far store.
+        with suppress(NifosError):  # raised again, and recorded, once there is a claim
+            self._loaded.get(version_id)
 
     def _label(self, lease: Lease) -> bool:
         key = lease.key
@@ -144,11 +150,12 @@ def _failures_recorded(engine: Engine, lease: Lease) -> Iterator[None]:
         raise
     except NifosError as error:
         log.error("scoring_failed", reason=str(error), **lease.key.__dict__)
-        if error.retryable or isinstance(error, ModelError):
-            delay_s = MODEL_DELAY_S if isinstance(error, ModelError) else GIVE_BACK_DELAY_S
-            _give_back(engine, lease, str(error), delay_s)
+        if error.retryable:
+            _give_back(engine, lease, str(error))
         else:
             _fail_try(engine, lease, str(error))
+        if isinstance(error, DeviceError):
+            raise
     except Exception as error:  # noqa: BLE001 - recorded as the chunk's own failure
         # Its type and place only: the message of a foreign exception may quote a document.
         place = traceback.extract_tb(error.__traceback__)[-1]
@@ -157,10 +164,10 @@ def _failures_recorded(engine: Engine, lease: Lease) -> Iterator[None]:
         _fail_try(engine, lease, reason)
 
 
-def _give_back(engine: Engine, lease: Lease, reason: str, delay_s: float) -> None:
+def _give_back(engine: Engine, lease: Lease, reason: str) -> None:
     try:
         with transaction(engine) as connection:
-            scorings.give_back(connection, lease.key, lease.attempt, reason, delay_s)
+            scorings.give_back(connection, lease.key, lease.attempt, reason, GIVE_BACK_DELAY_S)
     except DatabaseError as error:
         log.error("scoring_left_to_its_lease", reason=str(error), **lease.key.__dict__)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 
 import structlog
 from celery import shared_task
 from celery.signals import worker_process_init
 
-from core.errors import DatabaseError, InputError, NifosError
+from core.errors import DatabaseError, DeviceError, InputError, NifosError
 from core.holder import this_process
 from core.logs import configure_logs
 from core.messages import SCORE_TASK, ScoringKey
@@ -33,6 +34,9 @@ def score(chunk_id: object, version_id: object) -> None:
         return
     try:
         _child()[1].score(key)
+    except DeviceError as error:
+        log.critical("child_replaced", reason=str(error))
+        os._exit(error.exit_code)  # no clean-up: it would wait for the broken GPU
     except DatabaseError as error:
         # Unclaimed, so nothing is lost: the feeder publishes it again.
         log.error("claim_failed", reason=str(error), **key.__dict__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import typer
@@ -10,13 +10,14 @@ import typer
 from cli.commands.options import AsJson
 from cli.output import make_table, print_json, stdout
 from cli.probe import probe_device
-from cli.services import Services, open_services
+from cli.services import open_broker, open_services
 from core.broker import connect, live_workers, queue_depth
-from core.errors import NifosError
+from core.errors import NifosError, ServiceError
 from core.logs import configure_logs
 from core.settings import Settings, load_settings
 from db import status
 from db.engine import transaction
+from db.migrate import require_migrated
 
 
 @dataclass(frozen=True)
@@ -33,68 +34,66 @@ def doctor(json: AsJson = False) -> None:
     """Check PostgreSQL, Redis, model, device and workers."""
     settings = load_settings(quiet=True)
     configure_logs(settings)
-    findings = list(_findings(settings))
+    findings = [_try(part, settings, check) for part, check in CHECKS.items()]
     if json:
-        print_json([finding.__dict__ for finding in findings])
+        print_json({"parts": [finding.__dict__ for finding in findings]})
     else:
         rows = [(f.part, "works" if f.works else "PROBLEM", f.words) for f in findings]
         stdout().print(make_table(("part", "", ""), rows))
-    worst = next((f.exit_code for f in findings if not f.works), 0)
+    worst = max(finding.exit_code for finding in findings)
     if worst:
         raise typer.Exit(worst)
 
 
-def _findings(settings: Settings) -> Iterator[Finding]:
-    yield _try("device", lambda: probe_device(settings.device))
+def _try(part: str, settings: Settings, check: Callable[[Settings], str]) -> Finding:
+    """Each part by itself: what is wrong with one does not hide another."""
     try:
-        with open_services(settings, broker=False) as services:
-            embedded = settings.database_url is None
-            yield _try("PostgreSQL", lambda: _database(services, embedded))
-            yield _try("model", lambda: _model(services))
-    except NifosError as error:
-        yield Finding("PostgreSQL", False, str(error), error.exit_code)
-        return
-    try:
-        with open_services(settings) as services:
-            yield _try("Redis", lambda: _broker(services))
-            yield _try("workers", lambda: _workers(services))
-    except NifosError as error:
-        yield Finding("Redis", False, str(error), error.exit_code)
-
-
-def _try(part: str, check: Callable[[], str]) -> Finding:
-    try:
-        return Finding(part, True, check())
+        return Finding(part, True, check(settings))
     except NifosError as error:
         return Finding(part, False, str(error), error.exit_code)
 
 
-def _database(services: Services, embedded: bool) -> str:
-    with transaction(services.engine) as connection:
-        crawls = len(status.list_crawls(connection, 1_000))
-    kind = "embedded" if embedded else "by URL"
-    return f"{kind}, tables up to date, {crawls} crawls"
+def _device(settings: Settings) -> str:
+    return probe_device(settings.device)
 
 
-def _model(services: Services) -> str:
-    active = services.checked_active_version()
-    return f"version {active.name}, checksums right, store {services.settings.store_url}"
+def _database(settings: Settings) -> str:
+    kind = "embedded" if settings.database_url is None else "by URL"
+    with open_services(settings, broker=False, check_schema=False) as services:
+        if settings.database_url is not None:
+            require_migrated(services.engine)
+        with transaction(services.engine):
+            return f"{kind}, answers"
 
 
-def _broker(services: Services) -> str:
-    with connect(services.app) as broker:
-        depth = queue_depth(broker)
-    return f"{depth} messages in the queue"
+def _broker(settings: Settings) -> str:
+    with open_broker(settings) as app, connect(app) as broker:
+        return f"{queue_depth(broker)} messages in the queue"
 
 
-def _workers(services: Services) -> str:
-    alive = live_workers(services.app)
-    with transaction(services.engine) as connection:
+def _model(settings: Settings) -> str:
+    with open_services(settings, broker=False) as services:
+        active = services.checked_active_version()
+        return f"version {active.name}, checksums right, store {services.settings.store_url}"
+
+
+def _workers(settings: Settings) -> str:
+    with open_broker(settings) as app:
+        alive = live_workers(app)
+    with (
+        open_services(settings, broker=False) as services,
+        transaction(services.engine) as connection,
+    ):
         work = status.work_status(connection)
     if not alive and work.pending:
-        raise _NoWorker(f"none alive, {work.pending} scorings wait: start `nifos worker`")
+        raise ServiceError(f"none alive, {work.pending} scorings wait: start `nifos worker`")
     return f"{len(alive)} alive" if alive else "none alive, and nothing waits for one"
 
 
-class _NoWorker(NifosError):
-    exit_code = 3
+CHECKS: dict[str, Callable[[Settings], str]] = {
+    "device": _device,
+    "PostgreSQL": _database,
+    "Redis": _broker,
+    "model": _model,
+    "workers": _workers,
+}

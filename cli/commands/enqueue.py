@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -28,6 +30,8 @@ from db import status
 from db.engine import transaction
 from producer.columns import ColumnOptions
 
+WORKER_LOOK_S = 60.0  # longer than a worker takes to be started again
+
 
 def enqueue(
     paths: Paths,
@@ -51,7 +55,9 @@ def enqueue(
         result = summary(loaded)
         if wait:
             _require_worker(services, loaded.crawl)
-            wait_until_scored(services, request.source, bar)
+            wait_until_scored(
+                services, request.source, bar, on_poll=_worker_watch(services, loaded.crawl)
+            )
             with transaction(services.engine) as connection:
                 outcome = status.crawl_status(connection, loaded.crawl)
             result["labelled"] = outcome.labelled if outcome else 0
@@ -62,6 +68,19 @@ def enqueue(
             stdout().print(" ".join(f"{name}={value}" for name, value in result.items()))
     if result.get("failed") or (strict and loaded.counts.rejected):
         raise typer.Exit(1)
+
+
+def _worker_watch(services: Services, crawl: int) -> Callable[[], None]:
+    """Look now and then whether a worker is still there: without one the wait would have no end."""
+    look_at = time.monotonic() + WORKER_LOOK_S
+
+    def look() -> None:
+        nonlocal look_at
+        if time.monotonic() >= look_at:
+            _require_worker(services, crawl)
+            look_at = time.monotonic() + WORKER_LOOK_S
+
+    return look
 
 
 def _require_worker(services: Services, crawl: int) -> None:

@@ -27,7 +27,7 @@ def list_models(json: AsJson = False) -> None:
         rows = versions.list_versions(found)
     if json:
         keys = ("name", "state", "created_at", "metrics")
-        print_json([{key: getattr(row, key) for key in keys} for row in rows])
+        print_json({"versions": [{key: getattr(row, key) for key in keys} for row in rows]})
         return
     table = [
         (row.name, row.state, f"{row.created_at:%Y-%m-%d %H:%M}", row.metrics.get("macro_f1"))

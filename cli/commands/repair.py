@@ -11,9 +11,9 @@ from cli.services import open_services
 from core.errors import InputError, ServiceError
 from core.logs import configure_logs
 from core.settings import load_settings
-from db import crawls, scorings
+from db import crawls, locks, scorings
 from db import status as db_status
-from db.engine import transaction
+from db.engine import session, transaction
 from producer.feeder import feed
 
 
@@ -50,6 +50,13 @@ def forget(
         what = f"crawl {crawl} ({found.source}, {found.files}): {found.accepted:,} documents"
         if not yes and not typer.confirm(f"delete {what} with their labels?", err=True):
             raise typer.Exit(1)
-        with transaction(services.engine) as connection:
+        with session(services.engine) as connection:
+            # A load that was killed may be forgotten, one that goes on may not.
+            source_id = crawls.ensure_source(connection, found.source)
+            if not locks.try_load_lock(connection, source_id):
+                raise ServiceError(f"source {found.source} is being loaded; try again when it ends")
             crawls.delete_crawl(connection, crawl)
+            connection.commit()
+            locks.release_load_lock(connection, source_id)
+            connection.commit()
     stdout().print(f"deleted {what}")

@@ -52,7 +52,7 @@ def run(
     request = check_request(paths, source, options, encoding)
     with open_services(settings) as services, progress_bar(quiet=json) as bar:
         services.require_ready()
-        with Supervisor(services.servers) as supervisor:
+        with Supervisor(services.engine, services.servers) as supervisor:
             # The worker's start takes as long as a large part of a load: side by side.
             loaded = load(services, request, bar, on_accepted=supervisor.check)
             if has_open_work(services, request.source):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from dataclasses import asdict, fields
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from cli.commands.options import AsJson
 from cli.output import duration, make_table, print_json, stdout
 from cli.services import Services, open_services
 from core.broker import connect, live_workers, queue_depth
+from core.errors import ServiceError
 from core.logs import configure_logs
 from core.settings import load_settings
 from db import status as db_status
@@ -34,17 +36,28 @@ SHOWN = (
 def status(
     watch: Annotated[bool, typer.Option("--watch", help="Show it again until Ctrl-C.")] = False,
     json: AsJson = False,
+    alive: Annotated[
+        bool, typer.Option("--alive", help="Exit 3 unless a worker of this machine answers.")
+    ] = False,
 ) -> None:
     """Show how far the work has come."""
     settings = load_settings(quiet=True)
     configure_logs(settings)
     with open_services(settings) as services:
+        if alive:
+            _require_own_worker(services)
         if json:
             print_json(_collect(services))
         elif watch:
             _watch(services)
         else:
             stdout().print(_render(_collect(services)))
+
+
+def _require_own_worker(services: Services) -> None:
+    here = f"@{socket.gethostname()}"
+    if not any(name.endswith(here) for name in live_workers(services.app)):
+        raise ServiceError("no worker of this machine answers")
 
 
 def _watch(services: Services) -> None:

@@ -26,7 +26,7 @@ def up() -> None:
     signal.signal(signal.SIGTERM, _as_interrupt)
     with open_services(settings) as services:
         version = services.require_ready()
-        with Supervisor(services.servers) as supervisor:
+        with Supervisor(services.engine, services.servers) as supervisor:
             say(f"up: version {version.name}; enqueue from another terminal, Ctrl-C ends all")
             try:
                 _watch(services, supervisor)

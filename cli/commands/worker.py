@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.probe import DEVICES_ALWAYS_THERE
+from cli.probe import probe_device
 from cli.services import open_services
 from cli.upkeep import start_upkeep
 from core.consumer import consume, stop_when_closed
@@ -43,6 +43,6 @@ def count_processes(settings: Settings) -> int:
     """Children of one worker: as set, else one a core on a CPU, two on a GPU."""
     if settings.worker_processes is not None:
         return settings.worker_processes
-    if settings.device not in DEVICES_ALWAYS_THERE:
+    if settings.device != "cpu" and probe_device(settings.device).startswith("cuda"):
         return GPU_PROCESSES
     return len(os.sched_getaffinity(0))

@@ -50,7 +50,7 @@ def test_what_a_person_sees(nifos: Nifos) -> None:
     doctor = nifos("doctor")
     assert doctor.returncode == 0, doctor.stdout
     assert "PROBLEM" not in doctor.stdout
-    assert nifos.json("models", "list", "--json")[0]["state"] == "active"
+    assert nifos.json("models", "list", "--json")["versions"][0]["state"] == "active"
 
 
 def test_an_analyst_gets_the_labels_out(nifos: Nifos, tmp_path: Path) -> None:

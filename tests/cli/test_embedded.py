@@ -700,3 +700,14 @@ def nothing_left_in(home: Path) -> Iterator[None]:
 def assert_one_line(error: ServiceError) -> None:
     assert "\n" not in str(error)
     assert error.exit_code == 3
+
+
+def test_no_home_is_known_by_the_beginning_of_another(tmp_path: Path) -> None:
+    """Titles are found in titles, and inodes are numbers of any length."""
+    with EmbeddedServers(tmp_path / "home", redis=False) as servers:
+        title = servers._postgres._title()
+        assert title is not None
+        assert len(servers._postgres._find()) > 1
+        servers._postgres._marker = title.removesuffix("-data")[:-1] + "-data"
+        assert servers._postgres._find() == []
+        servers._postgres._marker = title

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -30,6 +31,32 @@ def test_json_is_one_array_whatever_the_rows() -> None:
         assert len(parsed) == len(rows)
     assert parsed[0]["share"] == 0.25
     assert parsed[0]["day"] == "2026-11-01"
+
+
+def test_json_holds_whatever_a_query_gives() -> None:
+    row = (float("nan"), Decimal("Infinity"), [datetime(2026, 11, 1, tzinfo=UTC), 1.5], {"a": [1]})
+    stream = io.StringIO()
+    write_json(Result(["a", "a", "b", "a"], iter([row])), stream)
+    (parsed,) = json.loads(stream.getvalue())
+    assert parsed == {
+        "a": None,
+        "a_2": None,
+        "b": ["2026-11-01T00:00:00+00:00", 1.5],
+        "a_3": {"a": [1]},
+    }
+
+
+def test_a_query_that_breaks_off_leaves_the_earlier_file(tmp_path: Path) -> None:
+    def breaking() -> Iterator[tuple[object, ...]]:
+        yield ("x",)
+        raise InputError("division by zero")
+
+    for name in ("a.csv", "a.xlsx"):
+        (tmp_path / name).write_text("earlier")
+        with pytest.raises(InputError, match="division"):
+            write_file(Result(["text"], breaking()), tmp_path / name)
+        assert (tmp_path / name).read_text() == "earlier"
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_csv_on_stdout_is_the_data_as_they_are() -> None:

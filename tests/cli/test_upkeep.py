@@ -34,7 +34,7 @@ def test_the_loop_outlives_a_service_that_is_away(
     stop = threading.Event()
     outcomes: list[str] = []
 
-    def tick(_engine: Engine, _app: Celery) -> None:
+    def tick(_engine: Engine, _app: Celery, *, expire: bool) -> None:
         outcomes.append("tried")
         if len(outcomes) < 3:
             raise BrokerError("Redis is away")
@@ -49,7 +49,7 @@ def test_the_loop_outlives_a_service_that_is_away(
 def test_the_loop_does_not_outlive_a_fault_of_its_own(
     engine: Engine, app: Celery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def tick(_engine: Engine, _app: Celery) -> None:
+    def tick(_engine: Engine, _app: Celery, *, expire: bool) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(upkeep, "TICK_S", 0.01)

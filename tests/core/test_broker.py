@@ -9,7 +9,7 @@ import redis
 
 from cli.embedded import EmbeddedServers
 from core.broker import Celery, connect, live_workers, make_celery_app, publish, queue_depth
-from core.errors import BrokerError
+from core.errors import BrokerError, InputError
 from core.messages import SCORE_QUEUE, SCORE_TASK, ScoringKey
 
 
@@ -42,3 +42,11 @@ def test_nobody_answers_where_no_worker_is(app: Celery) -> None:
 def test_tls_is_verified(tmp_path: Path) -> None:
     app = make_celery_app("rediss://localhost:6380/0")
     assert app.conf.broker_use_ssl["ssl_cert_reqs"].name == "CERT_REQUIRED"
+
+
+@pytest.mark.parametrize(
+    "url", ["foo://x", "redis://host:abc/0", "redis://host/notint", "localhost:6379", ""]
+)
+def test_a_url_that_is_none_of_redis_is_refused(url: str) -> None:
+    with pytest.raises(InputError, match="NIFOS_BROKER_URL"):
+        make_celery_app(url)

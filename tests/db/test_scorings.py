@@ -139,3 +139,12 @@ def test_new_crawls_go_before_rescores(engine: Engine, active_version: int, tmp_
         (key,) = scorings.due_to_publish(connection, window=1, depth=0)
         newest = connection.scalar(text("select max(id) from chunk"))
     assert key.chunk_id == newest
+
+
+def test_a_stop_on_purpose_costs_no_try(engine: Engine, key: ScoringKey) -> None:
+    with transaction(engine) as connection:
+        scorings.claim(connection, key, "me")
+        assert scorings.give_back_held_by(connection, ["you"], "stopped") == 0
+        assert scorings.give_back_held_by(connection, ["me"], "stopped") == 1
+        assert scorings.claim(connection, key, "you") == 2
+    assert _row(engine)["tries"] == 0

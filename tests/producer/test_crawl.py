@@ -163,8 +163,21 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         find_files([tmp_path / "gone.csv"], ColumnOptions(), None)
     with pytest.raises(InputError, match="a directory without data"):
         find_files([tmp_path], ColumnOptions(), None)
-    with pytest.raises(InputError, match="no such encoding"):
-        find_files([_csv(tmp_path / "a.csv", "text\n")], ColumnOptions(), "utf-99")
+    for name in ("utf-99", "base64", "rot13"):
+        with pytest.raises(InputError, match="no such encoding"):
+            find_files([_csv(tmp_path / "a.csv", "text\n")], ColumnOptions(), name)
+    with pytest.raises(InputError, match="cannot be read"):
+        find_files([tmp_path / ("x" * 300 + ".csv")], ColumnOptions(), None)
+
+
+def test_damage_behind_the_head_of_a_parquet_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pd.DataFrame(posts(5_000)).to_parquet(path)
+    damaged = bytearray(path.read_bytes())
+    damaged[1_000:9_000] = bytes(8_000)
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match=r"a\.parquet"):
+        _rows(path)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])

@@ -82,6 +82,9 @@ def test_expired_leases_are_fed_again(engine: Engine, app: Celery, crawls: int) 
         )
     feed(engine, app)
     with transaction(engine) as connection:
+        assert connection.scalar(text("select count(*) from scoring where tries = 1")) == 0
+    feed(engine, app, expire=True)
+    with transaction(engine) as connection:
         states = connection.scalars(text("select distinct state from scoring")).all()
         reason = connection.scalar(text("select reason from scoring where tries = 1"))
     assert (list(states), reason) == (["pending"], "lease expired")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -12,13 +13,14 @@ import pytest
 from sqlalchemy import text
 
 from core.errors import InputError, ModelError, ServiceError
-from db import crawls, locks
+from db import crawls, locks, versions
 from db.crawls import CrawlCounts
 from db.engine import Engine, session, transaction
 from db.intake import CHUNK_CHARACTERS, CHUNK_DOCUMENTS
 from producer import ingest as ingest_module
 from producer.columns import ColumnOptions
 from producer.crawl import find_files
+from producer.ingest import LoadedCrawl
 from tests.crawls import SEOUL, load_files, load_posts, posts, write_jsonl
 
 
@@ -196,3 +198,32 @@ def test_a_first_load_does_not_scan_what_it_has_loaded(
     while not (found := _scalars(engine, f"{query} = 10000")):
         assert time.monotonic() < deadline
     assert int(str(found[0])) < 100_000
+
+
+def test_a_version_activated_while_a_load_is_released(
+    engine: Engine, active_version: int, tmp_path: Path
+) -> None:
+    with transaction(engine) as connection:
+        newer = versions.register_version(
+            connection, name="v2", store_path="v2", checksums={}, metrics={}
+        )
+    released: list[LoadedCrawl] = []
+    loader = threading.Thread(target=lambda: released.append(load_posts(engine, tmp_path, 50)))
+    with transaction(engine) as connection:
+        versions.activate_version(connection, newer)
+        loader.start()
+        waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+        deadline = time.monotonic() + 20
+        while _scalars(engine, waiting) == [0]:
+            assert time.monotonic() < deadline
+    loader.join()
+    assert [loaded.version for loaded in released] == ["v2"]
+
+
+def test_a_file_with_a_name_of_other_bytes_is_loaded(
+    engine: Engine, active_version: int, tmp_path: Path
+) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xb1\xdb.jsonl"))
+    write_jsonl(path, [*posts(2), "{"])
+    assert load_files(engine, "blog", [path]).counts.rejected == 1
+    assert _scalars(engine, "select file from reject") == ["\ufffd\ufffd.jsonl"]

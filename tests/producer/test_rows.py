@@ -117,7 +117,19 @@ def test_times_in_the_ways_that_crawls_write_them(value: object, expected: objec
 
 
 @pytest.mark.parametrize(
-    "value", ["어제", "infinity", "2026-13-01", "0001-01-01", "9999-12-31", 10**18, True, ["x"], -1]
+    "value",
+    [
+        "어제",
+        10**400,
+        "infinity",
+        "2026-13-01",
+        "0001-01-01",
+        "9999-12-31",
+        10**18,
+        True,
+        ["x"],
+        -1,
+    ],
 )
 def test_a_time_that_cannot_be_read_rejects_the_row(value: object) -> None:
     row = _read(written_at=value)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from sqlalchemy import text
 
-from core.errors import DatabaseError
+from core.errors import DatabaseError, DeviceError, StoreError
 from core.holder import this_process
 from core.messages import ScoringKey
 from db import labels, scorings, versions
 from db.engine import Engine, transaction
+from sentiment.classifier import Classifier
 from sentiment.store import Store, verify
 from tests.crawls import load_posts
 from tests.tiny_version import build_tiny_version
@@ -109,21 +111,49 @@ def test_the_two_last_used_versions_stay_loaded(
     assert loaded.get(others[0]) is not second
 
 
-def test_a_damaged_version_gives_the_chunk_back_and_costs_no_try(
+def test_a_damaged_version_uses_up_a_try_and_says_why(
     engine: Engine, scorer: Scorer, key: ScoringKey, tmp_path: Path
 ) -> None:
     path = tmp_path / "store" / "v1" / "config.json"
     whole = path.read_bytes()
     path.write_bytes(b"{}")
     assert not scorer.score(key)
-    assert _one(engine, "select state from scoring") == "pending"
-    assert _one(engine, "select tries from scoring") == 0
+    assert _one(engine, "select state || tries from scoring") == "pending1"
     assert "config.json is damaged" in str(_one(engine, "select reason from scoring"))
-    assert _one(engine, "select next_try_at > now() + interval '20s' from scoring") is True
     path.write_bytes(whole)
+    _due_now(engine)
+    assert scorer.score(key)
+
+
+def test_a_store_that_is_away_costs_no_try(
+    engine: Engine, scorer: Scorer, key: ScoringKey, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_arguments: object) -> Path:
+        raise StoreError("the store is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "fetch", away)
+        assert not scorer.score(key)
+    assert _one(engine, "select state || tries from scoring") == "pending0"
+    _due_now(engine)
+    assert scorer.score(key)
+
+
+def test_a_broken_gpu_gives_the_chunk_back_and_ends_the_child(
+    engine: Engine, scorer: Scorer, key: ScoringKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_arguments: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Classifier, "_forward", broken)
+    with pytest.raises(DeviceError, match="OutOfMemoryError"):
+        scorer.score(key)
+    assert _one(engine, "select state || tries from scoring") == "pending0"
+
+
+def _due_now(engine: Engine) -> None:
     with transaction(engine) as connection:
         connection.execute(text("update scoring set next_try_at = now()"))
-    assert scorer.score(key)
 
 
 def test_an_error_of_the_chunk_uses_up_a_try_and_quotes_no_text(
