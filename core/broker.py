@@ -84,7 +84,8 @@ def _check_url(broker_url: str) -> None:
         parts = urlsplit(broker_url)
         known = parts.scheme in ("redis", "rediss", "redis+socket")
         if parts.scheme != "redis+socket":
-            int(parts.path.strip("/") or parts.port or 0)  # both raise where they are no number
+            # Both raise where they are no number.
+            known = known and (parts.port or 0) + int(parts.path.strip("/") or 0) >= 0
     except ValueError:
         known = False
     if not known:

@@ -24,7 +24,7 @@ def find_encoding(path: Path, named: str | None) -> str:
     """
     if named is not None:
         try:
-            b"".decode(named)  # base64 and its like are codecs, but of no text
+            b"x".decode(named, "replace")  # base64 and its like are codecs, but of no text
             return codecs.lookup(named).name
         except LookupError:
             raise InputError(f"no such encoding: {named}") from None

@@ -10,12 +10,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
+import redis
 import yaml
 from typer.main import get_command
 
 from cli.embedded import EmbeddedServers
+from cli.embedded_redis import find_redis
 from cli.main import app as nifos_app
 from core.settings import Settings
 
@@ -152,3 +155,32 @@ def _wait_for_worker(environment: dict[str, str]) -> None:
     while '"workers": []' in (status := _nifos("status", "--json", environment=environment)).stdout:
         assert time.monotonic() < end, status.stderr
     assert status.returncode == 0, status.stderr
+
+
+def test_the_redis_service_starts_with_a_password_and_forgets_nothing(
+    compose: dict[str, Any], tmp_path: Path
+) -> None:
+    """Its own command, on the Redis that is at hand, at a socket instead of the port."""
+    shell, flag, line = compose["services"]["redis"]["command"]
+    (tmp_path / "valkey-server").symlink_to(find_redis())
+    socket = tmp_path / "r.sock"
+    line = line.replace("$$", "$") + f" --port 0 --unixsocket {socket}"
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "REDIS_PASSWORD": "secret1"}
+    with subprocess.Popen(
+        [shell, flag, line], env=environment, stdout=subprocess.DEVNULL
+    ) as service:
+        try:
+            end = time.monotonic() + 20
+            while not socket.exists():
+                assert time.monotonic() < end
+            with redis.Redis(unix_socket_path=str(socket), password="secret1") as client:
+                settings = client.config_get("maxmemory-policy") | client.config_get("save")
+            assert settings == {"maxmemory-policy": "noeviction", "save": ""}
+            with (
+                pytest.raises(redis.AuthenticationError),
+                redis.Redis(unix_socket_path=str(socket)) as stranger,
+            ):
+                stranger.ping()
+            assert "secret1" not in " ".join(psutil.Process(service.pid).cmdline())
+        finally:
+            service.kill()

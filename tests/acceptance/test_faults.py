@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -11,11 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
+from safetensors.torch import load_file, save_file
 
 from cli.embedded import EmbeddedServers
 from db import versions
 from db.engine import make_engine, transaction
-from sentiment.store import Store, verify
+from sentiment.manifest import MANIFEST, parse_manifest
+from sentiment.store import Store, save_version, verify
 from tests.acceptance.command import (
     SLOWLY,
     Nifos,
@@ -76,9 +80,11 @@ def test_a_killed_worker_is_started_again(nifos: Nifos, crawl: Path) -> None:
     (parent,) = worker_parents(run)
     children = worker_children(run)
     parent.kill()
+    killed_at = time.monotonic()
     psutil.wait_procs([parent, *children], timeout=10)
     wait_until("another worker starts", lambda: bool(worker_parents(run)), deadline_s=30)
     _finish(nifos, run)
+    assert time.monotonic() - killed_at < 60
 
 
 def test_a_redis_that_comes_back_empty_costs_a_tick(nifos: Nifos, crawl: Path) -> None:
@@ -162,3 +168,91 @@ def test_every_worker_process_killed_and_redis_emptied_under_up(nifos: Nifos, cr
         deadline_s=120,
     )
     nifos.check_complete(DOCUMENTS)
+
+
+def test_a_version_that_cannot_be_loaded_ends_the_run_and_can_be_retried(
+    nifos: Nifos, tmp_path: Path
+) -> None:
+    """Its checksums are right, so only loading it shows that it is no model."""
+    assert nifos("migrate").returncode == 0
+    whole = build_tiny_version(tmp_path / "made" / "tiny")
+    broken = tmp_path / "made" / "aside"
+    shutil.copytree(whole, broken)
+    manifest = parse_manifest((broken / MANIFEST).read_bytes(), "tiny")
+    (broken / MANIFEST).unlink()
+    weights = load_file(broken / "model.safetensors")
+    save_file(
+        {name: value for name, value in weights.items() if not name.startswith("classifier")},
+        broken / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    version = tmp_path / "made" / "broken"
+    saved = save_version(broken, version, manifest.model_copy(update={"files": {}}))
+    Store(str(nifos.home / "models"), tmp_path / "cache").publish(version, "broken")
+    with EmbeddedServers(nifos.home) as servers:
+        engine = make_engine(servers.database_url)
+        with transaction(engine) as connection:
+            versions.register_version(
+                connection,
+                name="broken",
+                store_path="broken",
+                checksums=saved.checksums(),
+                metrics={},
+            )
+        engine.dispose()
+    assert nifos("models", "activate", "broken").returncode == 0
+    done = nifos("run", "examples/crawl.jsonl", "--source", "demo", "--json")
+    assert done.returncode == 1
+    outcome = json.loads(done.stdout)
+    assert (outcome["accepted"], outcome["labelled"], outcome["failed"]) == (60, 0, 60)
+    assert "lacks classifier" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "1 scorings are pending again" in nifos("retry", outcome["crawl"]).stdout
+    assert nifos.scalar("select state || tries from scoring") == "pending0"
+
+
+def test_stopping_in_the_middle_of_a_chunk_costs_no_try(nifos: Nifos, crawl: Path) -> None:
+    slower = SLOWLY | {"NIFOS_WORKER_PROCESSES": "1"}
+    run = nifos.start("run", crawl, "--source", "blog", "--json", **slower)
+    wait_until("a chunk is being worked", lambda: _running(nifos, run) > 0)
+    for child in worker_children(run):
+        child.suspend()  # a chunk that takes for ever
+    os.kill(run.pid, signal.SIGINT)
+    out, err = run.communicate(timeout=60)
+    assert (run.returncode, out) == (130, "")
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert nifos.scalar("select count(*) from scoring where state = 'running'") == 0
+    assert nifos.scalar("select max(tries) from scoring") == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminal_that_closes_leaves_no_server(nifos: Nifos, number: signal.Signals) -> None:
+    watch = nifos.start("status", "--watch")
+    home = str(nifos.home)
+
+    def servers() -> list[psutil.Process]:
+        return [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if home in " ".join(process.info["cmdline"] or []) and process.pid != watch.pid
+        ]
+
+    socket = EmbeddedServers(nifos.home).redis_socket
+    wait_until("the servers run", lambda: socket.exists() and bool(servers()))
+    wait_until("the crawls are shown", lambda: bool(nifos("status").stdout))
+    os.kill(watch.pid, number)
+    _out, err = watch.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert servers() == []
+
+
+def test_a_scheduler_feeds_what_was_enqueued_while_redis_was_emptied(nifos: Nifos) -> None:
+    scheduler = nifos.start("scheduler")
+    nifos.json("enqueue", "examples/crawl.jsonl", "--source", "demo", "--json")
+    with redis.Redis(unix_socket_path=str(EmbeddedServers(nifos.home).redis_socket)) as client:
+        client.flushall()
+    wait_until("the message is there again", lambda: nifos.json("status", "--json")["queue"] == 1)
+    os.kill(scheduler.pid, signal.SIGTERM)
+    _out, err = scheduler.communicate(timeout=60)
+    assert scheduler.returncode == 0, err
