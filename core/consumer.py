@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import warnings
 from collections.abc import Callable
@@ -32,7 +33,7 @@ def consume(app: Celery, *, processes: int, on_ready: Callable[[], None]) -> int
     warnings.filterwarnings("ignore", category=SecurityWarning)
     worker_ready.connect(lambda **_signal: on_ready(), weak=False)
     worker = app.Worker(
-        hostname=f"nifos-{os.getpid()}@%h",
+        hostname=f"nifos-{os.getpid()}@{socket.gethostname()}",
         pool_cls="prefork",
         concurrency=processes,
         queues=[SCORE_QUEUE],

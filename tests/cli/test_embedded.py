@@ -707,7 +707,8 @@ def test_no_home_is_known_by_the_beginning_of_another(tmp_path: Path) -> None:
     with EmbeddedServers(tmp_path / "home", redis=False) as servers:
         title = servers._postgres._title()
         assert title is not None
-        assert len(servers._postgres._find()) > 1
-        servers._postgres._marker = title.removesuffix("-data")[:-1] + "-data"
-        assert servers._postgres._find() == []
-        servers._postgres._marker = title
+        stranger = embedded_postgres.EmbeddedPostgres(tmp_path / "other", tmp_path / "sockets")
+        stranger._marker = title
+        assert len(stranger._find()) > 1  # by the title alone
+        stranger._marker = title.removesuffix("-data")[:-1] + "-data"
+        assert stranger._find() == []
