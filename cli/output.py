@@ -56,10 +56,17 @@ def make_table(
 ) -> Table:
     """A table; numbers stand to the right, cells wider than the terminal are folded."""
     body = [list(row) for row in rows]
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", box=None, pad_edge=False, show_header=any(columns)
+    )
     for place, name in enumerate(columns):
         numbers = all(isinstance(row[place], int | float) for row in body) and bool(body)
-        table.add_column(escape(name), justify="right" if numbers else "left", overflow="fold")
+        table.add_column(
+            escape(name),
+            justify="right" if numbers else "left",
+            overflow="fold",
+            no_wrap=numbers,  # half a number is another number
+        )
     for row in body:
         table.add_row(*(escape(_cell(value)) for value in row))
     return table
