@@ -165,7 +165,11 @@ def test_the_redis_service_starts_with_a_password_and_forgets_nothing(
     (tmp_path / "valkey-server").symlink_to(find_redis())
     socket = tmp_path / "r.sock"
     line = line.replace("$$", "$") + f" --port 0 --unixsocket {socket}"
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "REDIS_PASSWORD": "secret1"}
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "TMPDIR": str(tmp_path),
+        "REDIS_PASSWORD": "secret1",
+    }
     with subprocess.Popen(
         [shell, flag, line], env=environment, stdout=subprocess.DEVNULL
     ) as service:
@@ -182,5 +186,6 @@ def test_the_redis_service_starts_with_a_password_and_forgets_nothing(
             ):
                 stranger.ping()
             assert "secret1" not in " ".join(psutil.Process(service.pid).cmdline())
+            assert psutil.Process(service.pid).children() == []  # it is the service's own process
         finally:
             service.kill()
