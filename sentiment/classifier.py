@@ -24,7 +24,7 @@ from sentiment.store import verify
 from sentiment.text import prepare
 
 SPECIAL_TOKENS = 2  # [CLS] and [SEP] around each window
-CPU_BATCH_TOKENS = 1_024  # measured on the compact model; see docs/benchmarks.md
+CPU_BATCH_TOKENS = 1_024  # little padding, and small enough for a core's caches
 GPU_BATCH_TOKENS = 32_768
 MAX_BATCH_ROWS = 1_024
 LONG_CHARACTERS = 20_000  # beyond that a text is tokenized in pieces, to bound memory

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
 import redis
+from sqlalchemy import text
 
 from cli.embedded import EmbeddedServers
 from core.broker import Celery, make_celery_app
+from core.messages import ScoringKey
 from db import versions
 from db.engine import Engine, make_engine, transaction
 from db.migrate import migrate
+from tests.crawls import load_posts
 
 TEMPLATE = "template_nifos"
 
@@ -62,6 +66,16 @@ def active_version(engine: Engine) -> int:
         )
         versions.activate_version(connection, version_id)
     return version_id
+
+
+@pytest.fixture
+def key(engine: Engine, active_version: int, tmp_path: Path) -> ScoringKey:
+    """A pending scoring of three documents."""
+    load_posts(engine, tmp_path, 3)
+    with transaction(engine) as connection:
+        chunk_id = connection.scalar(text("select id from chunk"))
+    assert chunk_id is not None
+    return ScoringKey(chunk_id, active_version)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from worker.score import Scorer
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
-CPU_THREADS = 1  # a child for each core, one thread each, beats one child with all threads
+CPU_THREADS = 1  # the children are the parallelism: one a core
 
 
 @shared_task(name=SCORE_TASK)

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from sqlalchemy import text
 
 from core.messages import ScoringKey
 from db import scorings, status
 from db.engine import Engine, transaction
 from tests.crawls import load_posts
-
-
-@pytest.fixture
-def key(engine: Engine, active_version: int, tmp_path: Path) -> ScoringKey:
-    load_posts(engine, tmp_path, 3)
-    with transaction(engine) as connection:
-        chunk_id = connection.scalar(text("select id from chunk"))
-    assert chunk_id is not None
-    return ScoringKey(chunk_id, active_version)
 
 
 def _expire(engine: Engine) -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -11,18 +10,8 @@ from core.holder import this_process
 from core.messages import ScoringKey
 from db import scorings
 from db.engine import Engine, transaction
-from tests.crawls import load_posts
 from worker import leases
 from worker.leases import Lease, LeaseLost, return_dead_leases
-
-
-@pytest.fixture
-def key(engine: Engine, active_version: int, tmp_path: Path) -> ScoringKey:
-    load_posts(engine, tmp_path, 3)
-    with transaction(engine) as connection:
-        chunk_id = connection.scalar(text("select id from chunk"))
-    assert chunk_id is not None
-    return ScoringKey(chunk_id, active_version)
 
 
 def _claim(engine: Engine, key: ScoringKey, holder: str) -> int:
