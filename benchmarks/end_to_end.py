@@ -26,7 +26,7 @@ from typing import Any
 
 import pandas as pd
 
-from db.intake import CHUNK_DOCUMENTS
+from producer.chunks import CHUNK_DOCUMENTS
 from sentiment.store import shipped_version
 
 SPAN = (

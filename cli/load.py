@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from cli.output import Bar, say
+from rich.filesize import decimal
+
+from cli.output import Bar, duration, say
 from cli.services import Services
 from core.errors import InputError, ServiceError
-from producer.columns import ColumnOptions
-from producer.crawl import CrawlFile, find_files
+from producer.crawl import CrawlFile, ReadOptions, find_files
 from producer.feeder import feed
 from producer.ingest import LoadedCrawl, Progress, ingest
 
@@ -23,10 +25,11 @@ class LoadRequest:
 
     source: str
     files: list[CrawlFile]
+    max_reject_ratio: float
 
 
 def check_request(
-    paths: Sequence[Path], source: str, options: ColumnOptions, encoding: str | None
+    paths: Sequence[Path], source: str, options: ReadOptions, max_reject_ratio: float
 ) -> LoadRequest:
     """Check source and files before any server is asked for.
 
@@ -35,11 +38,10 @@ def check_request(
     """
     if not source.strip():
         raise InputError("--source must not be empty")
-    files = find_files(paths, options, encoding)
-    for file in files:
-        if file.columns is None:
-            say(f"{file.path.name}: no data row")
-    return LoadRequest(source.strip(), files)
+    if "\x00" in source:
+        raise InputError("--source must not hold NUL")
+    files = find_files(paths, options, on_note=lambda note: say(f"nifos: {note}"))
+    return LoadRequest(source.strip(), files, max_reject_ratio)
 
 
 def load(
@@ -56,9 +58,15 @@ def load(
         bar: shows how much is read.
         on_accepted: called after each slice, once there is something to label.
     """
+    started = time.monotonic()
 
     def show(progress: Progress) -> None:
-        bar.show("loading", round(100 * progress.fraction), 100)
+        bar.show(
+            "loading",
+            progress.bytes_read,
+            progress.bytes_total,
+            _words(progress, time.monotonic() - started),
+        )
         if progress.counts.accepted:
             on_accepted()
 
@@ -67,6 +75,7 @@ def load(
         request.source,
         request.files,
         zone=ZoneInfo(services.settings.timezone),
+        max_reject_ratio=request.max_reject_ratio,
         on_progress=show,
     )
     try:
@@ -75,6 +84,17 @@ def load(
         # The crawl is safe in the database; a worker's own feeder publishes it.
         say(f"nifos: the crawl is stored, but the queue cannot be reached yet ({error})")
     return loaded
+
+
+def _words(progress: Progress, seconds: float) -> str:
+    """Rows, bytes, rate and time left."""
+    rows = progress.counts.read
+    left = seconds * (progress.bytes_total / max(1.0, progress.bytes_read) - 1)
+    return (
+        f"{rows:,} rows, {decimal(round(progress.bytes_read))} of "
+        f"{decimal(progress.bytes_total)}, {rows / max(seconds, 0.001):,.0f} rows/s, "
+        f"{duration(left)} left"
+    )
 
 
 def summary(loaded: LoadedCrawl) -> dict[str, Any]:

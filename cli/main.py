@@ -16,6 +16,7 @@ from cli.commands import (
     enqueue,
     migrate,
     models,
+    rejects,
     repair,
     run,
     scheduler,
@@ -42,6 +43,7 @@ app.command()(run.run)
 app.command()(up.up)
 app.command()(enqueue.enqueue)
 app.command()(status.status)
+app.command()(rejects.rejects)
 app.command()(sql.sql)
 app.command()(migrate.migrate)
 app.command()(worker.worker)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,17 +12,11 @@ from typing import Any, Protocol
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 PLAIN_WIDTH = 120  # of a table that goes to a file or a pipe
+LINE_EVERY_S = 10.0  # of progress in a log
 
 
 def stdout() -> Console:
@@ -92,26 +87,30 @@ def duration(seconds: float) -> str:
 class Bar(Protocol):
     """A bar that is told the whole state each time."""
 
-    def show(self, what: str, done: float, total: float) -> None:
-        """Say what is being done, how much is done and of how much."""
+    def show(self, what: str, done: float, total: float, words: str = "") -> None:
+        """Say what is being done, how much is done and of how much; `words` say it in full."""
 
 
 class _Silent:
-    def show(self, what: str, done: float, total: float) -> None:
+    def show(self, what: str, done: float, total: float, words: str = "") -> None:
         """Show nothing."""
 
 
 class _Lines:
-    """A line whenever another tenth is done: for logs."""
+    """A line every ten seconds, and one when something is begun or done: for logs."""
 
     def __init__(self) -> None:
-        self._said: tuple[str, int] | None = None
+        self._said = ""
+        self._say_at = 0.0
 
-    def show(self, what: str, done: float, total: float) -> None:
-        tenth = int(10 * done / total) if total else 10
-        if (what, tenth) != self._said:
-            self._said = (what, tenth)
-            say(f"{what}: {tenth * 10}%")
+    def show(self, what: str, done: float, total: float, words: str = "") -> None:
+        now = time.monotonic()
+        line = f"{what}: {words or f'{done:,.0f} of {total:,.0f}'}"
+        begins = not self._said.startswith(f"{what}:")
+        if line == self._said or not (begins or done >= total or now >= self._say_at):
+            return
+        self._said, self._say_at = line, now + LINE_EVERY_S
+        say(line)
 
 
 class _Rich:
@@ -119,10 +118,11 @@ class _Rich:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
 
-    def show(self, what: str, done: float, total: float) -> None:
+    def show(self, what: str, done: float, total: float, words: str = "") -> None:
         if what not in self._tasks:
-            self._tasks[what] = self._progress.add_task(what, total=total)
-        self._progress.update(self._tasks[what], completed=done, total=total)
+            self._tasks[what] = self._progress.add_task(what, total=total, words=words)
+        counted = words or f"{done:,.0f} of {total:,.0f}"
+        self._progress.update(self._tasks[what], completed=done, total=total, words=counted)
 
 
 @contextmanager
@@ -135,9 +135,8 @@ def progress_bar(*, quiet: bool) -> Iterator[Bar]:
     else:
         with Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[words]}"),
             console=stderr(),
         ) as progress:
             yield _Rich(progress)

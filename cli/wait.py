@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from cli.output import Bar
+from cli.output import Bar, duration
 from cli.services import Services
 from core.errors import DatabaseError
 from db import status
@@ -25,6 +25,20 @@ class _Patience:
         if time.monotonic() > self._deadline:
             raise error
         time.sleep(POLL_S)
+
+
+class _Pace:
+    """How fast documents get labelled, since the first look."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, int] | None = None
+
+    def words(self, done: int, total: int) -> str:
+        now = time.monotonic()
+        since, before = self._first = self._first or (now, done)
+        rate = (done - before) / max(now - since, 0.001)
+        left = f", {rate:,.0f} a second, {duration((total - done) / rate)} left" if rate else ""
+        return f"{done:,} of {total:,} documents{left}"
 
 
 def has_open_work(services: Services, source: str) -> bool:
@@ -47,7 +61,7 @@ def wait_until_scored(
         bar: shows documents.
         on_poll: called each time before looking; an exception of it ends the wait.
     """
-    patience = _Patience()
+    patience, pace = _Patience(), _Pace()
     while True:
         on_poll()
         try:
@@ -58,7 +72,8 @@ def wait_until_scored(
             continue
         patience = _Patience()
         if work.documents:
-            bar.show("scoring", work.documents - work.documents_left, work.documents)
+            done = work.documents - work.documents_left
+            bar.show("scoring", done, work.documents, pace.words(done, work.documents))
         if not work.open_scorings:
             return
         time.sleep(POLL_S)

@@ -15,12 +15,16 @@ from core.errors import InputError, ModelError
 
 @dataclass(frozen=True)
 class CrawlCounts:
-    """What became of a crawl's rows. `read == accepted + duplicate + rejected`."""
+    """What became of a crawl's rows. `read == accepted + duplicate + rejected`.
+
+    `repaired`: of the accepted, those out of which something that cannot be stored was taken.
+    """
 
     read: int = 0
     accepted: int = 0
     duplicate: int = 0
     rejected: int = 0
+    repaired: int = 0
 
     def __add__(self, other: CrawlCounts) -> CrawlCounts:
         return CrawlCounts(
@@ -28,6 +32,7 @@ class CrawlCounts:
             self.accepted + other.accepted,
             self.duplicate + other.duplicate,
             self.rejected + other.rejected,
+            self.repaired + other.repaired,
         )
 
 
@@ -72,7 +77,7 @@ def count_crawl(connection: Connection, crawl_id: int, counts: CrawlCounts) -> N
     connection.execute(
         text(
             "update crawl set read = :read, accepted = :accepted, duplicate = :duplicate,"
-            " rejected = :rejected where id = :crawl"
+            " rejected = :rejected, repaired = :repaired where id = :crawl"
         ),
         {"crawl": crawl_id, **counts.__dict__},
     )

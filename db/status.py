@@ -28,6 +28,7 @@ class CrawlStatus:
     failed: int
     started_at: datetime
     finished_at: datetime | None
+    repaired: int
 
 
 @dataclass(frozen=True)

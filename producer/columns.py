@@ -20,11 +20,12 @@ TIME_NAMES = (
 
 @dataclass(frozen=True)
 class ColumnOptions:
-    """Names given on the command line; None: find it."""
+    """Names given on the command line; None: find it. `keep`: other columns to store as well."""
 
     text: str | None = None
     external_id: str | None = None
     written_at: str | None = None
+    keep: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,25 +35,42 @@ class Columns:
     text: str
     external_id: str | None
     written_at: str | None
+    keep: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """All of them, each once: text, id, time, then what is kept."""
+        wanted = (self.text, self.external_id, self.written_at, *self.keep)
+        return list(dict.fromkeys(name for name in wanted if name is not None))
 
 
 def find_columns(found: Sequence[str], options: ColumnOptions, file: str) -> Columns:
     """Settle the columns of one file.
 
     Raises:
-        InputError: a named column is not there, or none or several could be the text. It lists
-            the columns found.
+        InputError: a named column is not there or there twice, or none or several could be the
+            text. It lists the columns found.
     """
     text = _named(found, options.text, file) or _only(found, TEXT_NAMES)
     if text is None:
         candidates = [name for name in found if _plain(name) in TEXT_NAMES]
         what = "more than one text column" if candidates else "no text column"
         raise InputError(f"{file}: {what} among {_listed(found)}; name it with --text-column")
-    return Columns(
+    columns = Columns(
         text,
         _named(found, options.external_id, file) or _first(found, ID_NAMES),
         _named(found, options.written_at, file) or _first(found, TIME_NAMES),
+        tuple(_named(found, name, file) or name for name in dict.fromkeys(options.keep)),
     )
+    twice = next((name for name in columns.names if found.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{file}: two columns are named {twice!r} among {_listed(found)}")
+    return columns
+
+
+def names_text(found: Sequence[str], options: ColumnOptions) -> bool:
+    """Tell whether a header has a column for the text: how a delimiter is recognised."""
+    return options.text in found if options.text else any(_plain(n) in TEXT_NAMES for n in found)
 
 
 def _named(found: Sequence[str], wanted: str | None, file: str) -> str | None:

@@ -1,9 +1,9 @@
-"""Which encoding a text file has: by rules that can fail, never by a guess that cannot."""
+"""Which encoding a text file has: by rules that can fail, never by a guess that cannot. Pure."""
 
 from __future__ import annotations
 
 import codecs
-from pathlib import Path
+import re
 
 from core.errors import InputError
 
@@ -14,22 +14,28 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_UNDECODED = re.compile("[\udc80-\udcff]")
 
 
-def find_encoding(path: Path, named: str | None) -> str:
+def check_encoding(named: str) -> str:
+    """The codec of a name given on the command line.
+
+    Raises:
+        InputError: there is none for text of that name.
+    """
+    try:
+        b"x".decode(named, "replace")  # base64 and its like are codecs, but of no text
+        return codecs.lookup(named).name
+    except (LookupError, ValueError):
+        raise InputError(f"no such encoding: {named[:40]!r}") from None
+
+
+def find_encoding(head: bytes, file: str) -> str:
     """Judge the first MiB of a file: byte order mark, else strict UTF-8, else strict CP949.
 
     Raises:
-        InputError: neither fits, or the encoding named is unknown.
+        InputError: neither fits.
     """
-    if named is not None:
-        try:
-            b"x".decode(named, "replace")  # base64 and its like are codecs, but of no text
-            return codecs.lookup(named).name
-        except LookupError:
-            raise InputError(f"no such encoding: {named}") from None
-    with path.open("rb") as file:
-        head = file.read(JUDGED_BYTES)
     for mark, encoding in _BOMS:
         if head.startswith(mark):
             return encoding
@@ -41,4 +47,19 @@ def find_encoding(path: Path, named: str | None) -> str:
         except UnicodeDecodeError:
             continue
         return encoding
-    raise InputError(f"{path.name}: neither UTF-8 nor CP949; name its encoding with --encoding")
+    raise InputError(f"{file}: neither UTF-8 nor CP949; name its encoding with --encoding")
+
+
+def make_decoder(encoding: str) -> codecs.IncrementalDecoder:
+    """Decode a file piece by piece; bytes that do not decode become marks for `has_undecoded`.
+
+    In UTF-16 it is half a pair that does not decode: it stays what it is, a lone surrogate.
+    """
+    wide = encoding.replace("_", "-").startswith("utf-16")
+    errors = "surrogatepass" if wide else "surrogateescape"
+    return codecs.getincrementaldecoder(encoding)(errors)
+
+
+def has_undecoded(decoded: str) -> bool:
+    """Tell whether bytes of it did not decode."""
+    return not decoded.isascii() and _UNDECODED.search(decoded) is not None

@@ -6,34 +6,44 @@ was killed is deleted by the next load of its source, which begins anew.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
 import structlog
 
-from core.errors import ServiceError
+from core.errors import InputError, ServiceError
 from db import crawls, intake, locks
 from db.crawls import CrawlCounts
 from db.engine import Connection, Engine, session
-from producer.crawl import CrawlFile, read
-from producer.rows import Document, Reject, held
+from producer.ahead import read_ahead
+from producer.chunks import ChunkFill
+from producer.crawl import CrawlFile
+from producer.rows import Reject
+from producer.slices import Slice, make_slices, sort_out
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
-SLICE_ROWS = 16_384  # four chunks; one transaction, some tens of MB at most
-SLICE_CHARACTERS = 16_000_000
+MAX_REJECT_RATIO = 0.5
+JUDGED_ROWS = 1_000  # fewer say nothing of a file
 
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_WITHOUT_HEADER = pyarrow.csv.WriteOptions(include_header=False)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a load has come: rows so far, and the share of all bytes that is read."""
+    """How far a load has come: rows so far, and bytes of all files."""
 
     counts: CrawlCounts
-    fraction: float
+    bytes_read: float
+    bytes_total: int
 
 
 @dataclass(frozen=True)
@@ -47,27 +57,16 @@ class LoadedCrawl:
 
 
 @dataclass
-class _Slice:
-    """Rows on their way to one transaction."""
+class _Load:
+    """One crawl on its way in."""
 
-    documents: list[tuple[str, Document]] = field(default_factory=list)
-    rejects: list[tuple[str, Reject]] = field(default_factory=list)
-    characters: int = 0
-
-    def add(self, file: str, row: Document | Reject) -> None:
-        if isinstance(row, Document):
-            self.documents.append((file, row))
-            self.characters += len(row.text)
-        else:
-            self.rejects.append((file, row))
-
-    @property
-    def rows(self) -> int:
-        return len(self.documents) + len(self.rejects)
-
-    @property
-    def full(self) -> bool:
-        return self.rows >= SLICE_ROWS or self.characters >= SLICE_CHARACTERS
+    connection: Connection
+    source_id: int
+    crawl_id: int
+    max_reject_ratio: float
+    counts: CrawlCounts = field(default_factory=CrawlCounts)
+    fill: ChunkFill = field(default_factory=ChunkFill)
+    codes: Counter[str] = field(default_factory=Counter)
 
 
 def ingest(
@@ -76,12 +75,24 @@ def ingest(
     files: Sequence[CrawlFile],
     *,
     zone: ZoneInfo,
+    max_reject_ratio: float = MAX_REJECT_RATIO,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
+    on_release: Callable[[Connection, int], None] = lambda _connection, _crawl_id: None,
 ) -> LoadedCrawl:
     """Load one crawl and release it to the queue.
 
+    Args:
+        engine: of the database.
+        source: by name.
+        files: checked.
+        zone: of times that name none.
+        max_reject_ratio: of rejected rows to rows read; more is the wrong file.
+        on_progress: called after each slice.
+        on_release: called in the transaction that releases the crawl, with the crawl's id. What
+            it raises undoes the load.
+
     Raises:
-        InputError: a file breaks off or is damaged; nothing of the crawl stays.
+        InputError: a file breaks off or is plainly the wrong one; nothing of the crawl stays.
         ServiceError: another load of this source is running, or PostgreSQL went away.
         ModelError: no version is active.
     """
@@ -92,43 +103,56 @@ def ingest(
             raise ServiceError(f"source {source}: another load is running; try again when it ends")
         connection.commit()
         try:
-            return _load(connection, source_id, files, zone, on_progress)
+            load = _begin(connection, source_id, max_reject_ratio)
+            return _undone_on_error(load, lambda: _run(load, files, zone, on_progress, on_release))
         finally:
             _unlock(connection, source_id)
 
 
-def _load(
-    connection: Connection,
-    source_id: int,
-    files: Sequence[CrawlFile],
-    zone: ZoneInfo,
-    on_progress: Callable[[Progress], None],
-) -> LoadedCrawl:
+def _begin(connection: Connection, source_id: int, max_reject_ratio: float) -> _Load:
     if crawls.discard_unreleased(connection, source_id):
         log.info("unfinished_load_discarded", source_id=source_id)
     crawl_id = crawls.begin_crawl(connection, source_id)
     connection.commit()
+    return _Load(connection, source_id, crawl_id, max_reject_ratio)
+
+
+def _undone_on_error(load: _Load, run: Callable[[], LoadedCrawl]) -> LoadedCrawl:
     try:
-        counts = CrawlCounts()
-        fill = intake.ChunkFill()
-        fractions = _Fractions(files)
-        for rows in _slices(files, zone, fractions):
-            counts += _write(connection, source_id, crawl_id, rows, fill)
-            crawls.count_crawl(connection, crawl_id, counts)
-            connection.commit()
-            on_progress(Progress(counts, fractions.done))
-        records = [file.record() for file in files]
-        chunks, version = crawls.release_crawl(connection, crawl_id, records)
-        connection.commit()
+        return run()
     except BaseException:
         # Also when interrupted by a person. If the connection is gone, the next load clears up.
-        if not connection.invalidated:
-            connection.rollback()
-            crawls.delete_crawl(connection, crawl_id)
-            connection.commit()
+        if not load.connection.invalidated:
+            load.connection.rollback()
+            crawls.delete_crawl(load.connection, load.crawl_id)
+            load.connection.commit()
         raise
-    log.info("crawl_released", crawl_id=crawl_id, chunks=chunks, version=version, **counts.__dict__)
-    return LoadedCrawl(crawl_id, counts, chunks, version)
+
+
+def _run(
+    load: _Load,
+    files: Sequence[CrawlFile],
+    zone: ZoneInfo,
+    on_progress: Callable[[Progress], None],
+    on_release: Callable[[Connection, int], None],
+) -> LoadedCrawl:
+    connection, crawl_id = load.connection, load.crawl_id
+    bytes_total = sum(file.size for file in files)
+    with closing(read_ahead(make_slices(files, zone))) as slices:
+        for rows in slices:
+            _write(load, rows)
+            crawls.count_crawl(connection, crawl_id, load.counts)
+            connection.commit()
+            _judge(load)
+            on_progress(Progress(load.counts, rows.bytes_read, bytes_total))
+    records = [file.record() for file in files]
+    chunks, version = crawls.release_crawl(connection, crawl_id, records)
+    on_release(connection, crawl_id)
+    connection.commit()
+    log.info(
+        "crawl_released", crawl_id=crawl_id, chunks=chunks, version=version, **load.counts.__dict__
+    )
+    return LoadedCrawl(crawl_id, load.counts, chunks, version)
 
 
 def _unlock(connection: Connection, source_id: int) -> None:
@@ -138,75 +162,81 @@ def _unlock(connection: Connection, source_id: int) -> None:
     connection.commit()
 
 
-class _Fractions:
-    """The share of a crawl's bytes that is read, over all its files."""
+def _judge(load: _Load) -> None:
+    """Stop a load that is plainly of the wrong file or column.
 
-    def __init__(self, files: Sequence[CrawlFile]) -> None:
-        self._total = max(1, sum(file.bytes for file in files))
-        self._before = 0
-        self.done = 0.0
-
-    def within(self, file: CrawlFile) -> Callable[[float], None]:
-        def tell(fraction: float) -> None:
-            self.done = (self._before + fraction * file.bytes) / self._total
-
-        return tell
-
-    def end(self, file: CrawlFile) -> None:
-        self._before += file.bytes
-        self.done = self._before / self._total
-
-
-def _slices(files: Sequence[CrawlFile], zone: ZoneInfo, fractions: _Fractions) -> Iterator[_Slice]:
-    current = _Slice()
-    for file in files:
-        for row in read(file, zone, fractions.within(file)):
-            current.add(file.name, row)
-            if current.full:
-                yield current
-                current = _Slice()
-        fractions.end(file)
-    if current.rows:
-        yield current
-
-
-def _write(
-    connection: Connection, source_id: int, crawl_id: int, rows: _Slice, fill: intake.ChunkFill
-) -> CrawlCounts:
-    outcome = intake.take_in_slice(
-        connection, source_id, crawl_id, _document_lines(rows.documents), fill
+    Raises:
+        InputError: too many of its rows were rejected.
+    """
+    counts = load.counts
+    if counts.read < JUDGED_ROWS or counts.rejected <= load.max_reject_ratio * counts.read:
+        return
+    codes = ", ".join(f"{code} {n:,}" for code, n in load.codes.most_common(3))
+    raise InputError(
+        f"stopped: {counts.rejected:,} of the first {counts.read:,} rows were rejected ({codes}); "
+        "nothing of it was taken in (wrong file or column? --max-reject-ratio allows more)"
     )
-    conflicts = (_conflict(*rows.documents[n]) for n in outcome.conflicts)
-    intake.insert_rejects(connection, _reject_lines(crawl_id, chain(rows.rejects, conflicts)))
-    return CrawlCounts(
+
+
+def _write(load: _Load, rows: Slice) -> None:
+    documents, text_hashes = rows.documents(), rows.text_hashes()
+    external_ids = documents["external_id"].to_pylist()
+    known = intake.known_documents(load.connection, load.source_id, external_ids)
+    outcome = sort_out(external_ids, text_hashes, known)
+    if outcome.accepted:
+        if len(outcome.accepted) < len(external_ids):
+            documents = documents.take(outcome.accepted)
+            text_hashes = [text_hashes[place] for place in outcome.accepted]
+        _insert(load, documents, text_hashes)
+    conflicts = (
+        rows.refuse(place, "id_conflict", "this id is known with another text")
+        for place in outcome.conflicts
+    )
+    rejects = list(chain(rows.rejects(), conflicts))
+    if rejects:
+        intake.insert_rejects(load.connection, _reject_rows(load.crawl_id, rejects))
+        load.codes.update(reject.code for _file, reject in rejects)
+    load.counts += CrawlCounts(
         read=rows.rows,
-        accepted=outcome.accepted,
-        duplicate=outcome.duplicate,
-        rejected=len(rows.rejects) + len(outcome.conflicts),
+        accepted=len(outcome.accepted),
+        duplicate=outcome.duplicates,
+        rejected=len(rejects),
+        repaired=pc.sum(documents["repaired"]).as_py() or 0 if outcome.accepted else 0,
     )
 
 
-def _conflict(file: str, document: Document) -> tuple[str, Reject]:
-    whole = held([document.external_id, document.text])
-    message = "this id is known with another text"
-    return file, Reject(document.row_number, "id_conflict", message, whole)
+def _insert(load: _Load, documents: pa.Table, text_hashes: Sequence[bytes]) -> None:
+    lengths = pc.utf8_length(documents["text"]).to_numpy().astype(np.int64)
+    fill = load.fill
+    plan = fill.place(lengths)
+    chunk_ids = [] if not plan.goes_on or fill.open_chunk_id is None else [fill.open_chunk_id]
+    if chunk_ids:
+        intake.grow_chunk(load.connection, chunk_ids[0], plan.sizes[0])
+    new_sizes = plan.sizes[len(chunk_ids) :]
+    if new_sizes:
+        chunk_ids += intake.make_chunks(load.connection, load.crawl_id, new_sizes)
+    fill.open_chunk_id = chunk_ids[-1]
+    columns = {
+        "source_id": pa.repeat(load.source_id, documents.num_rows),
+        "external_id": documents["external_id"],
+        "written_at": documents["written_at"],
+        "text": documents["text"],
+        "text_hash": pa.array([rf"\x{text_hash.hex()}" for text_hash in text_hashes]),
+        "chunk_id": pa.array(np.array(chunk_ids, np.int64)[plan.groups]),
+        "extra": documents["extra"],
+    }
+    names = list(intake.DOCUMENT_COLUMNS)
+    table = pa.table([columns[name] for name in names], names=names).combine_chunks()
+    csv = pa.BufferOutputStream()
+    pyarrow.csv.write_csv(table, csv, _WITHOUT_HEADER)
+    intake.insert_documents(load.connection, csv.getvalue().to_pybytes())
 
 
-def _document_lines(documents: Iterable[tuple[str, Document]]) -> Iterator[bytes]:
-    for n, (_file, document) in enumerate(documents):
-        written_at = document.written_at.isoformat() if document.written_at else "\\N"
-        external_id = document.external_id.translate(_ESCAPES)
-        yield f"{n}\t{external_id}\t{written_at}\t{document.text.translate(_ESCAPES)}\n".encode()
-
-
-def _reject_lines(crawl_id: int, rejects: Iterable[tuple[str, Reject]]) -> Iterator[bytes]:
+def _reject_rows(
+    crawl_id: int, rejects: Iterable[tuple[str, Reject]]
+) -> Iterator[Sequence[object]]:
     for file, reject in rejects:
-        fields = (
-            str(crawl_id),
-            file,
-            str(reject.row_number),
-            reject.code,
-            reject.message,
-            reject.held,
+        yield (
+            *(crawl_id, file, reject.row_number, reject.code, reject.message),
+            *(reject.held.text, reject.held.whole, reject.external_id),
         )
-        yield ("\t".join(value.translate(_ESCAPES) for value in fields) + "\n").encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -35,7 +36,7 @@ def parse_time(value: object, zone: ZoneInfo) -> datetime | None:
         return _checked(value if value.tzinfo else value.replace(tzinfo=zone))
     if isinstance(value, date):
         return _checked(datetime.combine(value, time(), zone))
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         return _from_epoch(value)
     raise UnreadableTime(f"not a time: {type(value).__name__}")
 
@@ -62,9 +63,10 @@ def _with_full_hour(value: str) -> str:
     return re.sub(r"([ T])(\d):", r"\g<1>0\2:", value, count=1)
 
 
-def _from_epoch(value: float) -> datetime:
+def _from_epoch(value: float | Decimal) -> datetime:
     try:
-        seconds = value / 1000 if abs(value) >= EPOCH_MILLISECONDS_FROM else value
+        number = float(value)
+        seconds = number / 1000 if abs(number) >= EPOCH_MILLISECONDS_FROM else number
         return _checked(datetime.fromtimestamp(seconds, UTC))
     except (OverflowError, OSError, ValueError):
         raise UnreadableTime("the time is out of range") from None

@@ -9,8 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from db.engine import Engine
-from producer.columns import ColumnOptions
-from producer.crawl import find_files
+from producer.crawl import ReadOptions, find_files
 from producer.ingest import LoadedCrawl, ingest
 
 SEOUL = ZoneInfo("Asia/Seoul")
@@ -36,7 +35,7 @@ def posts(count: int, *, start: int = 0) -> list[dict[str, str]]:
 
 
 def load_files(engine: Engine, source: str, paths: Sequence[Path]) -> LoadedCrawl:
-    return ingest(engine, source, find_files(paths, ColumnOptions(), None), zone=SEOUL)
+    return ingest(engine, source, find_files(paths, ReadOptions()), zone=SEOUL)
 
 
 def load_posts(engine: Engine, tmp_path: Path, count: int, source: str = "blog") -> LoadedCrawl:

@@ -11,12 +11,17 @@ import typer
 from cli.commands.options import (
     AsJson,
     Encoding,
+    Format,
     IdColumn,
+    Keep,
+    MaxRejectRatio,
     Paths,
+    Pattern,
     Source,
     Strict,
     TextColumn,
     TimeColumn,
+    read_options,
 )
 from cli.load import check_request, load, summary
 from cli.output import print_json, progress_bar, stdout
@@ -28,7 +33,7 @@ from core.logs import configure_logs
 from core.settings import load_settings
 from db import status
 from db.engine import transaction
-from producer.columns import ColumnOptions
+from producer.ingest import MAX_REJECT_RATIO
 
 WORKER_CALLS = 3
 WORKER_LOOK_S = 60.0  # longer than a worker takes to be started again
@@ -40,7 +45,11 @@ def enqueue(
     text_column: TextColumn = None,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
+    keep: Keep = None,
     encoding: Encoding = None,
+    format: Format = None,  # noqa: A002 - the option's name
+    pattern: Pattern = None,
+    max_reject_ratio: MaxRejectRatio = MAX_REJECT_RATIO,
     wait: Annotated[bool, typer.Option("--wait", help="Return when all is labelled.")] = False,
     strict: Strict = False,
     json: AsJson = False,
@@ -48,8 +57,16 @@ def enqueue(
     """Take crawl files in and put them on the queue."""
     settings = load_settings(quiet=True)
     configure_logs(settings)
-    options = ColumnOptions(text_column, id_column, time_column)
-    request = check_request(paths, source, options, encoding)
+    options = read_options(
+        text_column=text_column,
+        id_column=id_column,
+        time_column=time_column,
+        keep=keep,
+        encoding=encoding,
+        format=format,
+        pattern=pattern,
+    )
+    request = check_request(paths, source, options, max_reject_ratio)
     with open_services(settings) as services, progress_bar(quiet=json) as bar:
         services.require_broker()
         loaded = load(services, request, bar)

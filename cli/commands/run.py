@@ -11,12 +11,17 @@ import typer
 from cli.commands.options import (
     AsJson,
     Encoding,
+    Format,
     IdColumn,
+    Keep,
+    MaxRejectRatio,
     Paths,
+    Pattern,
     Source,
     Strict,
     TextColumn,
     TimeColumn,
+    read_options,
 )
 from cli.load import check_request, load, summary
 from cli.output import duration, make_table, print_json, progress_bar, say, stdout
@@ -27,8 +32,7 @@ from core.logs import configure_logs
 from core.settings import load_settings
 from db import status
 from db.engine import transaction
-from producer.columns import ColumnOptions
-from producer.ingest import LoadedCrawl
+from producer.ingest import MAX_REJECT_RATIO, LoadedCrawl
 
 SAMPLES_PER_LABEL = 3
 SAMPLE_CHARACTERS = 60
@@ -40,7 +44,11 @@ def run(
     text_column: TextColumn = None,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
+    keep: Keep = None,
     encoding: Encoding = None,
+    format: Format = None,  # noqa: A002 - the option's name
+    pattern: Pattern = None,
+    max_reject_ratio: MaxRejectRatio = MAX_REJECT_RATIO,
     strict: Strict = False,
     json: AsJson = False,
 ) -> None:
@@ -48,8 +56,16 @@ def run(
     started = time.monotonic()
     settings = load_settings(quiet=True)
     configure_logs(settings)
-    options = ColumnOptions(text_column, id_column, time_column)
-    request = check_request(paths, source, options, encoding)
+    options = read_options(
+        text_column=text_column,
+        id_column=id_column,
+        time_column=time_column,
+        keep=keep,
+        encoding=encoding,
+        format=format,
+        pattern=pattern,
+    )
+    request = check_request(paths, source, options, max_reject_ratio)
     with open_services(settings) as services, progress_bar(quiet=json) as bar:
         services.require_ready()
         with Supervisor(services.engine, services.servers) as supervisor:
@@ -88,12 +104,15 @@ def _print_result(
 ) -> None:
     counts = loaded.counts
     console = stdout()
+    repaired = f" ({counts.repaired:,} repaired)" if counts.repaired else ""
     console.print(
         f"crawl {loaded.crawl} of {source}: {counts.read:,} rows read, "
-        f"{counts.accepted:,} accepted, {counts.duplicate:,} duplicate, "
+        f"{counts.accepted:,} accepted{repaired}, {counts.duplicate:,} duplicate, "
         f"{counts.rejected:,} rejected; {labelled:,} labelled by {loaded.version} "
         f"in {duration(seconds)}"
     )
+    if counts.rejected:
+        console.print(f"  {_own_name()} rejects {loaded.crawl}   # shows why", markup=False)
     with transaction(services.engine) as connection:
         new = status.count_labels(connection, source, loaded.crawl if counts.accepted else None)
         samples = status.sample_documents(connection, source, SAMPLES_PER_LABEL)

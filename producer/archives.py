@@ -1,0 +1,87 @@
+"""Members of a `.zip`, read in place: nothing is ever extracted under a name that it brings."""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from core.errors import InputError
+
+MAX_RATIO = 200  # of sizes: text reaches 50, a bomb 1,000 and more
+RATIO_FROM_BYTES = 16 << 20  # below it no ratio does harm
+
+# What a broken archive raises.
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
+
+
+def list_members(path: Path, name: str) -> list[zipfile.ZipInfo]:
+    """The files in an archive, sorted by name; folders and a Mac's side files are left out.
+
+    Raises:
+        InputError: it is no archive, or a member's name, kind or size is not to be trusted.
+        OSError: the file cannot be read.
+    """
+    with open_archive(path, name) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+    for member in members:
+        _check(member, name)
+    if len({member.filename for member in members}) < len(members):
+        raise InputError(f"{name}: two members have the same name")
+    return sorted(
+        (member for member in members if not member.filename.startswith("__MACOSX/")),
+        key=lambda member: member.filename,
+    )
+
+
+@contextmanager
+def open_archive(source: Path | BinaryIO, name: str) -> Iterator[zipfile.ZipFile]:
+    """Open an archive. Names of a Korean Windows are CP949; Python would take them for CP437.
+
+    Raises:
+        InputError: it is not one.
+    """
+    try:
+        try:
+            archive = zipfile.ZipFile(source, metadata_encoding="cp949")
+        except UnicodeDecodeError:
+            archive = zipfile.ZipFile(source)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
+        raise InputError(f"{name}: damaged or not a zip archive ({error})") from error
+    with archive:
+        yield archive
+
+
+def check_sizes(source: BinaryIO, name: str) -> None:
+    """Refuse an archive (an Excel sheet is one) that would blow up when it is read.
+
+    Raises:
+        InputError: it would, or it is no archive.
+    """
+    with open_archive(source, name) as archive:
+        for member in archive.infolist():
+            _check_ratio(member, name)
+
+
+def _check(member: zipfile.ZipInfo, archive: str) -> None:
+    path = PurePosixPath(member.filename.replace("\\", "/"))
+    shown = member.filename[:80]
+    has_drive = bool(path.parts) and path.parts[0].endswith(":")
+    if path.is_absolute() or ".." in path.parts or has_drive:
+        raise InputError(f"{archive}: the member {shown!r} leads out of the archive")
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise InputError(f"{archive}: the member {shown!r} is a link")
+    if member.flag_bits & 0x1:
+        raise InputError(f"{archive}: the member {shown!r} is encrypted")
+    _check_ratio(member, archive)
+
+
+def _check_ratio(member: zipfile.ZipInfo, archive: str) -> None:
+    if member.file_size > max(RATIO_FROM_BYTES, MAX_RATIO * member.compress_size):
+        raise InputError(
+            f"{archive}: the member {member.filename[:80]!r} would grow more than {MAX_RATIO} times"
+        )

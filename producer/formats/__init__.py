@@ -1,0 +1,1 @@
+"""Readers of crawl files: each gives its columns, and its rows in blocks."""

@@ -1,0 +1,158 @@
+"""CSV and TSV: fields between commas, tabs, semicolons or bars, with a header line."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+from producer.blocks import RawBlock
+from producer.columns import ColumnOptions, Columns, names_text
+from producer.encodings import has_undecoded
+from producer.formats.decoded import Piece, read_lines
+from producer.formats.records import Records, split_records
+from producer.held import BAD_BYTES_CODE, BAD_BYTES_MESSAGE, hold_line, hold_row
+from producer.mending import is_mending_file, unguard
+from producer.rows import Reject
+
+DELIMITERS = {"csv": ",\t;|", "tsv": "\t,;|"}  # the first wins where a header does not tell
+
+
+class DelimitedReader:
+    """Quoted newlines are part of a field; a row is refused for its own faults alone."""
+
+    def __init__(self, stream: BinaryIO, encoding: str, kind: str, options: ColumnOptions) -> None:
+        self.notes: list[str] = []
+        self.columns: list[str] = []
+        self.has_rows = False
+        self._pieces = read_lines(stream, encoding, ends="\r\n")
+        self._ahead: list[Piece] = []
+        self._delimiter = DELIMITERS[kind][0]
+        self._read_header(DELIMITERS[kind], options)
+        self._places: dict[str, int] = {}
+
+    def _read_header(self, delimiters: str, options: ColumnOptions) -> None:
+        for piece in self._pieces:
+            if piece.cut:
+                raise ValueError("the header line is too long")
+            lines = _lines(piece.text)
+            at = next((n for n, line in enumerate(lines) if line.strip()), None)
+            if at is None:
+                continue
+            self._delimiter, self.columns, used = _header(lines[at:], delimiters, options)
+            self._ahead.append(Piece("".join(lines[at + used :])))
+            break
+        self.has_rows = self._has_data()
+
+    def _has_data(self) -> bool:
+        """Look on until something that is not blank comes."""
+        if any(piece.text.strip("\r\n") for piece in self._ahead):
+            return True
+        for piece in self._pieces:
+            self._ahead.append(piece)
+            if piece.text.strip("\r\n"):
+                return True
+        return False
+
+    def blocks(self, columns: Columns) -> Iterator[RawBlock]:
+        """See `Reader`."""
+        self._places = {name: self.columns.index(name) for name in columns.names}
+        number = 1
+        for records, suspect in self._records():
+            if records.size:
+                yield self._block(records, number, suspect=suspect)
+                number += records.size
+
+    def fraction(self) -> float | None:
+        """See `Reader`."""
+        return None
+
+    def _records(self) -> Iterator[tuple[Records, bool]]:
+        """Records by the piece, and whether bytes of some may not have decoded."""
+        lines: list[str] = []
+        enough, suspect = 0, False
+        for piece in self._all_pieces():
+            suspect = suspect or has_undecoded(piece.text)
+            if piece.cut:
+                records = self._split(lines, final=True)
+                records.refuse("row_too_long", "the row is too long to be read", piece.text)
+                yield records, suspect
+                lines, suspect = [], False
+                continue
+            lines += _lines(piece.text)
+            # Behind an open quote, parse again only when twice as much is there.
+            if enough and sum(map(len, lines)) < enough:
+                continue
+            records = self._split(lines, final=False)
+            yield records, suspect
+            lines, suspect = records.rest, any(map(has_undecoded, records.rest))
+            enough = 2 * sum(map(len, lines))
+        yield self._split(lines, final=True), suspect
+
+    def _split(self, lines: Sequence[str], *, final: bool) -> Records:
+        return split_records(lines, self._delimiter, len(self.columns), final=final)
+
+    def _all_pieces(self) -> Iterator[Piece]:
+        yield from self._ahead
+        self._ahead.clear()
+        yield from self._pieces
+
+    def _block(self, records: Records, first: int, *, suspect: bool) -> RawBlock:
+        rows, numbers, rejects = records.rows, range(first, first + records.size), []
+        good: Sequence[int] = numbers
+        if records.refused:
+            good = [number for number in numbers if number - first not in records.refused]
+            rejects = [
+                Reject(
+                    first + at,
+                    refused.code,
+                    refused.message,
+                    hold_line(refused.line.rstrip("\r\n")),
+                )
+                for at, refused in records.refused.items()
+            ]
+        if suspect:
+            bad = {at for at, row in enumerate(rows) if any(map(has_undecoded, row))}
+            rejects += [self._undecoded(good[at], rows[at]) for at in sorted(bad)]
+            good = [number for at, number in enumerate(good) if at not in bad]
+            rows = [row for at, row in enumerate(rows) if at not in bad]
+        if is_mending_file(self.columns):
+            rows = [[unguard(field) for field in row] for row in rows]
+        values = {name: [row[at] for row in rows] for name, at in self._places.items()}
+        return RawBlock(good, values, lambda at: hold_row(self._by_column(rows[at])), rejects)
+
+    def _undecoded(self, number: int, row: Sequence[str]) -> Reject:
+        held = hold_row(self._by_column(row))
+        return Reject(number, BAD_BYTES_CODE, BAD_BYTES_MESSAGE, held)
+
+    def _by_column(self, row: Sequence[str]) -> dict[str, str]:
+        return dict(zip(self.columns, row, strict=True))
+
+
+def _header(
+    lines: Sequence[str], delimiters: str, options: ColumnOptions
+) -> tuple[str, list[str], int]:
+    """The delimiter, the columns, and how many lines they took.
+
+    The delimiter is the one by which the header has a column for the text, then the one that gives
+    the most columns, then the first.
+    """
+    choices = []
+    for place, delimiter in enumerate(delimiters):
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        try:
+            columns = next(reader)
+        except csv.Error:
+            continue
+        rank = (names_text(columns, options), len(columns), -place)
+        choices.append((rank, delimiter, columns, reader.line_num))
+    if not choices:
+        raise ValueError("the header line has a quote that does not close")
+    _rank, delimiter, columns, used = max(choices)
+    return delimiter, columns, used
+
+
+def _lines(text: str) -> list[str]:
+    r"""Split at \n, \r and \r\n and nowhere else, keeping the ends."""
+    return io.StringIO(text, newline="").readlines()

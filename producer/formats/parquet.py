@@ -1,0 +1,46 @@
+"""Parquet, a batch of rows at a time, only the columns that are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import pyarrow.parquet
+
+from producer.blocks import RawBlock
+from producer.columns import Columns
+from producer.formats.reader import BLOCK_ROWS
+from producer.held import hold_row
+from producer.plain import value_at
+
+BUFFER_BYTES = 1 << 20  # a column is read by the piece: a row group may hold all of a large file
+
+
+class ParquetReader:
+    """Columns as Arrow has them; only a row that is odd becomes Python objects."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.notes: list[str] = []
+        self._file = pyarrow.parquet.ParquetFile(stream, buffer_size=BUFFER_BYTES, pre_buffer=False)
+        self._total = int(self._file.metadata.num_rows)
+        self._done = 0
+        self.columns = list(self._file.schema_arrow.names)
+        self.has_rows = self._total > 0
+
+    def blocks(self, columns: Columns) -> Iterator[RawBlock]:
+        """See `Reader`."""
+        for batch in self._file.iter_batches(batch_size=BLOCK_ROWS, columns=columns.names):
+            numbers = range(self._done + 1, self._done + 1 + batch.num_rows)
+            values = {name: batch.column(name) for name in columns.names}
+            self._done += batch.num_rows
+            yield RawBlock(numbers, values, _holder(values))
+        if self._done != self._total:
+            raise EOFError(f"{self._total:,} rows were promised")
+
+    def fraction(self) -> float | None:
+        """See `Reader`."""
+        return self._done / max(1, self._total)
+
+
+def _holder(values: dict[str, Any]) -> Any:
+    return lambda at: hold_row({name: value_at(column, at) for name, column in values.items()})
