@@ -15,6 +15,9 @@ from core.errors import InputError
 MAX_RATIO = 200  # of sizes: text reaches 50, a bomb 1,000 and more
 RATIO_FROM_BYTES = 16 << 20  # below it no ratio does harm
 
+# Others are unpacked a whole read at a time, into memory, whatever size the archive promises.
+STREAMED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
 # What a broken archive raises.
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
 
@@ -64,7 +67,7 @@ def check_sizes(source: BinaryIO, name: str) -> None:
     """
     with open_archive(source, name) as archive:
         for member in archive.infolist():
-            _check_ratio(member, name)
+            _check_packing(member, name)
 
 
 def _check(member: zipfile.ZipInfo, archive: str) -> None:
@@ -77,10 +80,15 @@ def _check(member: zipfile.ZipInfo, archive: str) -> None:
         raise InputError(f"{archive}: the member {shown!r} is a link")
     if member.flag_bits & 0x1:
         raise InputError(f"{archive}: the member {shown!r} is encrypted")
-    _check_ratio(member, archive)
+    _check_packing(member, archive)
 
 
-def _check_ratio(member: zipfile.ZipInfo, archive: str) -> None:
+def _check_packing(member: zipfile.ZipInfo, archive: str) -> None:
+    if member.compress_type not in STREAMED:
+        raise InputError(
+            f"{archive}: the member {member.filename[:80]!r} is packed by another method than"
+            " deflate; pack it anew"
+        )
     if member.file_size > max(RATIO_FROM_BYTES, MAX_RATIO * member.compress_size):
         raise InputError(
             f"{archive}: the member {member.filename[:80]!r} would grow more than {MAX_RATIO} times"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.errors import InputError
+from producer.storable import printable
 
 TEXT_NAMES = (
     *("text", "document", "content", "review", "sentence", "body"),
@@ -64,7 +65,9 @@ def find_columns(found: Sequence[str], options: ColumnOptions, file: str) -> Col
     )
     twice = next((name for name in columns.names if found.count(name) > 1), None)
     if twice is not None:
-        raise InputError(f"{file}: two columns are named {twice!r} among {_listed(found)}")
+        raise InputError(
+            f"{file}: two columns are named {printable(twice[:40])!r} among {_listed(found)}"
+        )
     return columns
 
 
@@ -94,5 +97,5 @@ def _plain(name: str) -> str:
 
 
 def _listed(found: Sequence[str]) -> str:
-    shown = ", ".join(name[:40] for name in found[:20])
+    shown = ", ".join(printable(name[:40]) for name in found[:20])
     return f"[{shown}{', …' if len(found) > 20 else ''}]"  # noqa: PLR2004 - a line's worth of names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ def hold_line(line: str) -> Held:
 
 
 def hold_row(row: Mapping[str, object]) -> Held:
-    """Keep a row by its columns. Long values are cut, longest first, until all of it fits."""
+    """Keep a row by its columns. Where they are too much, the longest values are cut alike."""
     values = {
         name: _UNDECODED.sub(_as_byte, v) if isinstance(v, str) else v for name, v in row.items()
     }
@@ -45,12 +46,16 @@ def hold_row(row: Mapping[str, object]) -> Held:
     texts = {
         name: value if isinstance(value, str) else _as_json(value) for name, value in values.items()
     }
-    while len((shown := _as_json(texts)).encode()) > MAX_HELD_BYTES:
-        longest = max(texts, key=lambda name: len(texts[name]))
-        if not texts[longest]:
-            return Held(_cut(shown, MAX_HELD_BYTES), whole=False)
-        texts[longest] = texts[longest][: len(texts[longest]) // 2]
-    return Held(shown, whole=False)
+
+    def cut_to(length: int) -> str:
+        return _as_json({name: text[:length] for name, text in texts.items()})
+
+    too_long = bisect_right(
+        range(MAX_HELD_BYTES), MAX_HELD_BYTES, key=lambda length: len(cut_to(length).encode())
+    )
+    if too_long == 0:  # the names alone are too much
+        return Held(_cut(cut_to(0), MAX_HELD_BYTES), whole=False)
+    return Held(cut_to(too_long - 1), whole=False)
 
 
 def _as_json(value: object) -> str:

@@ -18,6 +18,7 @@ from typing import BinaryIO, cast
 
 from core.errors import InputError
 from producer import archives, compression
+from producer.storable import printable
 
 BLOCK_BYTES = 1 << 20
 STDIN = "-"
@@ -134,7 +135,7 @@ def find_inputs(
     format: str | None = None,  # noqa: A002 - the option's name
     on_note: Callable[[str], None] = lambda _note: None,
 ) -> list[Input]:
-    """Everything that the paths stand for, in order, each with a name of its own.
+    """Everything that the paths stand for, in order, each with a name that a message can show.
 
     A directory stands for the files in it that match the pattern (those whose suffix we read, if
     there is none), sorted by name; an archive for its members; `-` for standard input.
@@ -156,10 +157,11 @@ def find_inputs(
         elif path.is_dir():
             for child in _children(path, pattern, on_note):
                 found += _of_file(child, on_note)
-        elif path.exists():
+        elif path.is_file():
             found += _of_file(path, on_note)
-        else:
-            raise InputError(f"{path}: no such file")
+        else:  # a pipe is none: a file is read twice, for its columns and for its rows
+            what = "not a file" if path.exists() else "no such file"
+            raise InputError(f"{printable(str(path))}: {what}")
     return _named_apart(found)
 
 
@@ -173,30 +175,32 @@ def _children(
     ours = [child for child in files if _is_archive(child) or kind_of(child.name)]
     if not ours:
         what = f"no file matches {pattern!r}" if pattern else f"a directory without data ({KNOWN})"
-        raise InputError(f"{directory}: {what}")
+        raise InputError(f"{printable(str(directory))}: {what}")
     if len(ours) < len(files):
-        on_note(f"{directory}: {len(files) - len(ours)} files of other kinds were passed over")
+        passed = f"{len(files) - len(ours)} files of other kinds were passed over"
+        on_note(f"{printable(str(directory))}: {passed}")
     yield from ours
 
 
 def _of_file(path: Path, on_note: Callable[[str], None]) -> list[Input]:
     if _is_archive(path):
         return _members(path, on_note)
-    kind = kind_of(path.name)
+    kind, name = kind_of(path.name), printable(path.name)
     if kind is None:
-        raise InputError(f"{path.name}: not one of {KNOWN}")
+        raise InputError(f"{name}: not one of {KNOWN}")
     if path.stat().st_size == 0 and kind.compression:
-        raise InputError(f"{path.name}: breaks off at its beginning: it is empty")
-    return [Input(path, path.name, kind, path.stat().st_size, _stamp(path))]
+        raise InputError(f"{name}: breaks off at its beginning: it is empty")
+    return [Input(path, name, kind, path.stat().st_size, _stamp(path))]
 
 
 def _members(path: Path, on_note: Callable[[str], None]) -> list[Input]:
-    members = archives.list_members(path, path.name)
+    archive = printable(path.name)
+    members = archives.list_members(path, archive)
     kinds = [(member, kind_of(member.filename)) for member in members]
     found = [
         Input(
             path,
-            f"{path.name}/{member.filename}",
+            f"{archive}/{printable(member.filename)}",
             kind,
             member.compress_size,
             _stamp(path),
@@ -206,9 +210,9 @@ def _members(path: Path, on_note: Callable[[str], None]) -> list[Input]:
         if kind is not None
     ]
     if not found:
-        raise InputError(f"{path.name}: an archive without data ({KNOWN})")
+        raise InputError(f"{archive}: an archive without data ({KNOWN})")
     if len(found) < len(members):
-        on_note(f"{path.name}: {len(members) - len(found)} members of other kinds were passed over")
+        on_note(f"{archive}: {len(members) - len(found)} members of other kinds were passed over")
     return found
 
 
@@ -239,7 +243,9 @@ def _named_apart(found: list[Input]) -> list[Input]:
     """Files of one name in several folders are called by their paths: a reject names its file."""
     count = Counter(each.name for each in found)
     return [
-        replace(each, name=f"{each.path.parent}/{each.name}") if count[each.name] > 1 else each
+        replace(each, name=f"{printable(str(each.path.parent))}/{each.name}")
+        if count[each.name] > 1
+        else each
         for each in found
     ]
 

@@ -7,6 +7,7 @@ every other row to this.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -150,7 +151,9 @@ def _digits(value: object) -> object:
     if isinstance(value, bool):
         return None
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else (repr(value) if value == value else None)  # noqa: PLR0124
+        if not math.isfinite(value):
+            return None
+        return str(int(value)) if value.is_integer() else repr(value)
     return str(value) if isinstance(value, int | Decimal) else value
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
+
+# Controls, line ends, marks that turn the direction of what follows, lone surrogates.
+_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def storable(value: str) -> str:
@@ -21,6 +25,11 @@ def storable(value: str) -> str:
         # Two surrogates that belong together are one character; what is left over is damage.
         value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return value
+
+
+def printable(name: str) -> str:
+    """A name that a stranger gave, for one line of a message: what would break it is U+FFFD."""
+    return _UNSHOWN.sub("\ufffd", name)
 
 
 def storable_json(values: Mapping[str, object]) -> str:

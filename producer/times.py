@@ -9,6 +9,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 FIRST_YEAR, LAST_YEAR = 1990, 2100
+MAX_CHARACTERS = 64  # what is longer is no time, and would only be remembered
 EPOCH_MILLISECONDS_FROM = 10**11  # as seconds that is the year 5138, as milliseconds 1973
 
 _KOREAN_DATE = re.compile(r"(\d{4})\s*[./]\s*(\d{1,2})\s*[./]\s*(\d{1,2})\.?")
@@ -31,7 +32,10 @@ def parse_time(value: object, zone: ZoneInfo) -> datetime | None:
     if value is None or value != value:  # noqa: PLR0124 - NaN and NaT
         return None
     if isinstance(value, str):
-        return _parse_text(value.strip(), zone)
+        stripped = value.strip()
+        if len(stripped) > MAX_CHARACTERS:
+            raise UnreadableTime("the time cannot be read")
+        return _parse_text(stripped, zone)
     if isinstance(value, datetime):
         return _checked(value if value.tzinfo else value.replace(tzinfo=zone))
     if isinstance(value, date):

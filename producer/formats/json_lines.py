@@ -13,7 +13,7 @@ from producer.formats.json_rows import make_block, too_long
 from producer.formats.json_values import SPACE, parse_line
 
 COLUMN_SAMPLE_ROWS = 1_000  # the columns are the keys of this many first objects
-COLUMN_SAMPLE_PIECES = 16  # ... unless they are not within these first megabytes
+COLUMN_SAMPLE_CHARACTERS = 8 << 20  # ... unless so much holds fewer: it is kept in memory
 
 
 class JsonLinesReader:
@@ -28,11 +28,14 @@ class JsonLinesReader:
 
     def _sample(self) -> list[str]:
         keys: dict[str, None] = {}
-        seen = 0
+        seen = size = 0
         for piece in self._pieces:
-            self._ahead.append(piece)
             lines = _lines(piece.text)
-            self.has_rows = self.has_rows or bool(lines)
+            if not lines:
+                continue  # a file of nothing but newlines is not kept
+            self.has_rows = True
+            self._ahead.append(piece)
+            size += len(piece.text)
             for line in lines:
                 value = parse_line(line)
                 if isinstance(value, dict):
@@ -40,7 +43,7 @@ class JsonLinesReader:
                     seen += 1
                 if seen == COLUMN_SAMPLE_ROWS:
                     return list(keys)
-            if self.has_rows and len(self._ahead) >= COLUMN_SAMPLE_PIECES:
+            if size >= COLUMN_SAMPLE_CHARACTERS:
                 break
         return list(keys)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from producer.held import Held, hold_line, hold_row
 from producer.rows import Reject
@@ -18,15 +18,23 @@ MAX_DEPTH = 100  # of brackets; nobody's post is nested by hand as deep as that
 MAX_INTEGER_DIGITS = 4_000  # Python's int refuses 4,300
 SPACE = " \t\n\r"
 
-_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+# A string that does not end within the text goes to the end of it, looked at once only.
+_BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def _integer(digits: str) -> int | Decimal:
     return int(digits) if len(digits) < MAX_INTEGER_DIGITS else Decimal(digits)
 
 
+def _fraction(digits: str) -> float | Decimal:
+    try:
+        return Decimal(digits)
+    except InvalidOperation:  # an exponent of nineteen digits: nothing, or infinity
+        return float(digits)
+
+
 _QUICK = json.JSONDecoder(parse_float=Decimal)
-_THOROUGH = json.JSONDecoder(parse_float=Decimal, parse_int=_integer)
+_THOROUGH = json.JSONDecoder(parse_float=_fraction, parse_int=_integer)
 
 
 @dataclass(frozen=True)
@@ -44,17 +52,24 @@ def parse_at(text: str, start: int) -> tuple[object, int]:
         The value, or a `Bad`, and where it ends (`start` for a `Bad`).
     """
     try:
-        value, end = _QUICK.raw_decode(text, start)
+        value, end = _decode(text, start)
     except json.JSONDecodeError as error:
         return Bad("bad_json", f"not JSON: {error.msg} at column {error.pos - start + 1}"), start
     except RecursionError:
         return TOO_DEEP, start
-    except ValueError:  # a number of more digits than int takes
-        value, end = _THOROUGH.raw_decode(text, start)
     brackets = text.count("[", start, end) + text.count("{", start, end)
     if brackets > MAX_DEPTH and _depth(text[start:end]) > MAX_DEPTH:
         return TOO_DEEP, start
     return value, end
+
+
+def _decode(text: str, start: int) -> tuple[object, int]:
+    try:
+        return _QUICK.raw_decode(text, start)
+    except json.JSONDecodeError:
+        raise
+    except (ValueError, InvalidOperation):  # a number larger than int or Decimal takes
+        return _THOROUGH.raw_decode(text, start)
 
 
 TOO_DEEP = Bad("too_deep", f"nested deeper than {MAX_DEPTH} brackets")

@@ -18,6 +18,7 @@ from producer.formats.json_lines import JsonLinesReader
 from producer.formats.parquet import ParquetReader
 from producer.formats.reader import Reader
 from producer.inputs import Input, Opened
+from producer.storable import printable
 
 
 @contextmanager
@@ -94,7 +95,7 @@ def damage_told(name: str, rows_before: list[int] | None = None) -> Iterator[Non
     except (FileNotFoundError, PermissionError) as error:
         raise InputError(f"{name}: cannot be read ({error.strerror})") from error
     except (*inputs.DAMAGE, pyarrow.ArrowException, OverflowError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = printable(" ".join(str(error).split())[:200]) or type(error).__name__
         if not rows_before or not rows_before[-1]:
             raise InputError(f"{name}: damaged or not what its name says ({reason})") from error
         raise InputError(f"{name}: breaks off after row {rows_before[-1]:,} ({reason})") from error

@@ -8,12 +8,16 @@ that a quote that never closes costs one row, not the rest of the file.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from producer.formats.reader import MAX_ROW_CHARACTERS
 
 MAX_UNFIT_LINES = 50  # a record of more lines that has not the right width is an open quote
+# How often lines are parsed over again for quotes that may close far away. A file of which every
+# line opens one would take days; behind so much, a record may have `MAX_UNFIT_LINES`.
+PATIENCE = 8
 
 
 @dataclass(frozen=True)
@@ -67,16 +71,18 @@ def split_records(lines: Sequence[str], delimiter: str, width: int, *, final: bo
 
 def _split_carefully(lines: Sequence[str], delimiter: str, width: int, *, final: bool) -> Records:
     records = Records()
-    start = 0
+    start, patience = 0, PATIENCE * len(lines)
     while start < len(lines):
-        stopped, begin, problem = _until_error(lines, start, delimiter, width, records)
-        if not stopped:
+        reading = _Reading(lines, start, delimiter, final=final, patient=patience > 0)
+        problem = reading.add_to(records, width)
+        if problem is None:
             return records
-        if problem == "open_quote" and not final and _short(lines[begin:]):
-            records.rest = list(lines[begin:])
+        if problem == "goes_on":
+            records.rest = list(lines[reading.begin :])
             return records
-        records.refuse(problem, _MESSAGES[problem], lines[begin])
-        start = begin + 1
+        records.refuse(problem, _MESSAGES[problem], lines[reading.begin])
+        start = reading.begin + 1
+        patience -= reading.at - start
     return records
 
 
@@ -86,30 +92,50 @@ _MESSAGES = {
 }
 
 
-def _until_error(
-    lines: Sequence[str], start: int, delimiter: str, width: int, records: Records
-) -> tuple[bool, int, str]:
-    """Parse on, adding to `records`.
+class _Reading:
+    """Lines parsed from one on, until something is wrong with a record.
 
-    Returns:
-        Whether a line stopped it, the first line of that record, and what is wrong with it.
+    `begin` is the line on which the last record began, `at` the line that would be read next.
     """
-    reader = csv.reader(lines[start:], delimiter=delimiter, strict=True)
-    while (begin := start + reader.line_num) < len(lines):
-        try:
-            fields = next(reader)
-        except csv.Error as error:
-            return True, begin, "open_quote" if "unexpected end" in str(error) else "bad_quote"
-        end = start + reader.line_num
-        if len(fields) == width:
-            records.rows.append(fields)
-        elif fields and end - begin > MAX_UNFIT_LINES:
-            return True, begin, "open_quote"
-        elif fields:
-            message = f"{len(fields)} fields, not {width}"
-            records.refuse("field_count", message, "".join(lines[begin:end]))
-    return False, len(lines), ""
+
+    def __init__(
+        self, lines: Sequence[str], start: int, delimiter: str, *, final: bool, patient: bool
+    ) -> None:
+        self.begin = self.at = start
+        self._lines = lines
+        self._final = final
+        self._patient = patient
+        self._reader = csv.reader(self._given(), delimiter=delimiter, strict=True)
+
+    def _given(self) -> Iterator[str]:
+        while self.at < len(self._lines) and (self._patient or self._taken() < MAX_UNFIT_LINES):
+            self.at += 1
+            yield self._lines[self.at - 1]
+
+    def _taken(self) -> int:
+        return self.at - self.begin
+
+    def add_to(self, records: Records, width: int) -> str | None:
+        """Parse on. Returns what is wrong with the record that begins at `begin`; None: nothing."""
+        while (begin := self.at) < len(self._lines):
+            self.begin = begin
+            try:
+                fields = next(self._reader)
+            except csv.Error as error:
+                return "bad_quote" if "unexpected end" not in str(error) else self._open_quote()
+            if len(fields) == width:
+                records.rows.append(fields)
+            elif fields and self._taken() > MAX_UNFIT_LINES:
+                return "open_quote"
+            elif fields:
+                message = f"{len(fields)} fields, not {width}"
+                records.refuse("field_count", message, "".join(self._lines[begin : self.at]))
+        return None
+
+    def _open_quote(self) -> str:
+        may_go_on = not self._final and self.at == len(self._lines)
+        return "goes_on" if may_go_on and _short(self._lines, self.begin) else "open_quote"
 
 
-def _short(lines: Sequence[str]) -> bool:
-    return sum(map(len, lines)) <= MAX_ROW_CHARACTERS
+def _short(lines: Sequence[str], begin: int) -> bool:
+    return sum(map(len, islice(lines, begin, None))) <= MAX_ROW_CHARACTERS
