@@ -26,10 +26,14 @@ DOCUMENTS = pa.schema(
         ("external_id", pa.large_string()),
         ("written_at", pa.timestamp("us", "UTC")),
         ("text", pa.large_string()),
+        ("text_hash", pa.string()),
         ("repaired", pa.bool_()),
         ("extra", pa.large_string()),
     ]
 )
+
+
+HASH_DIGITS = 32  # hexadecimal, of document.text_hash
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,6 @@ class Block:
     """Rows after the rules. `documents` is a table of the schema `DOCUMENTS`, in row order."""
 
     documents: pa.Table
-    text_hashes: list[bytes]
     rejects: list[Reject]
     hold_row: Callable[[int], Held]
     """Shows the row of a number as it was."""
@@ -84,12 +87,7 @@ class BlockRules:
                 documents = pa.concat_tables([documents, _as_table(others)]).sort_by("row_number")
             rejects.sort(key=lambda reject: reject.row_number)
         numbers = raw.numbers
-        return Block(
-            documents,
-            [hash_text(text) for text in documents["text"].cast(pa.large_binary()).to_pylist()],
-            rejects,
-            lambda number: raw.hold(numbers.index(number)),
-        )
+        return Block(_hashed(documents), rejects, lambda number: raw.hold(numbers.index(number)))
 
     def _plain_documents(self, raw: RawBlock) -> tuple[pa.Table, list[int]]:
         """The rows that are plain in every column, and the places of all others."""
@@ -109,7 +107,7 @@ class BlockRules:
         ok = ok if extra_ok is None else pc.and_(ok, extra_ok)
         numbers = pa.array(raw.numbers, pa.int64())
         repaired = pa.repeat(False, size)
-        arrays = [numbers, ids, times, text, repaired, extra]
+        arrays = [numbers, ids, times, text, pa.nulls(size, pa.string()), repaired, extra]
         table = pa.Table.from_arrays(arrays, schema=DOCUMENTS)
         if pc.all(ok, min_count=0).as_py():
             return table, []
@@ -150,14 +148,17 @@ class BlockRules:
         )
 
 
-def hash_text(text: bytes) -> bytes:
-    """What tells one text from another in `document.text_hash`: 16 bytes of its SHA-256."""
-    return hashlib.sha256(text).digest()[:16]
+def _hashed(documents: pa.Table) -> pa.Table:
+    """Fill in what tells one text from another: 16 bytes of its SHA-256, as `bytea` reads them."""
+    texts = documents["text"].cast(pa.large_binary()).to_pylist()
+    hashes = ["\\x" + hashlib.sha256(text).hexdigest()[:HASH_DIGITS] for text in texts]
+    place = DOCUMENTS.get_field_index("text_hash")
+    return documents.set_column(place, DOCUMENTS.field(place), pa.array(hashes, pa.string()))
 
 
 def _as_table(documents: Sequence[Document]) -> pa.Table:
     rows: dict[str, list[Any]] = {name: [] for name in DOCUMENTS.names}
     for document in documents:
         for name, values in rows.items():
-            values.append(getattr(document, name))
+            values.append(getattr(document, name, None))
     return pa.table(rows, schema=DOCUMENTS)

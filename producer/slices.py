@@ -43,10 +43,6 @@ class Slice:
             [DOCUMENTS.empty_table(), *(b.documents for _file, b in self.parts)]
         )
 
-    def text_hashes(self) -> list[bytes]:
-        """Of the documents, in order."""
-        return [text_hash for _file, block in self.parts for text_hash in block.text_hashes]
-
     def rejects(self) -> Iterator[tuple[str, Reject]]:
         """What the rules refused, with the file."""
         return ((file, reject) for file, block in self.parts for reject in block.rejects)
@@ -95,7 +91,7 @@ class Sorted:
 
 
 def sort_out(
-    external_ids: Sequence[str], text_hashes: Sequence[bytes], known: Sequence[tuple[int, bytes]]
+    external_ids: Sequence[str], text_hashes: Sequence[str], known: Sequence[tuple[int, str]]
 ) -> Sorted:
     """Tell new documents from those that the source has, or that stand earlier in the slice.
 

@@ -11,8 +11,9 @@ from producer.blocks import RawBlock
 from producer.columns import ColumnOptions, Columns, names_text
 from producer.encodings import has_undecoded
 from producer.formats.decoded import Piece, read_lines
+from producer.formats.quick_csv import QuickRows, grammar, parse_quickly
 from producer.formats.records import Records, split_records
-from producer.held import BAD_BYTES_CODE, BAD_BYTES_MESSAGE, hold_line, hold_row
+from producer.held import BAD_BYTES_CODE, BAD_BYTES_MESSAGE, Held, hold_line, hold_row
 from producer.mending import is_mending_file, unguard
 from producer.rows import Reject
 
@@ -30,6 +31,7 @@ class DelimitedReader:
         self._ahead: list[Piece] = []
         self._delimiter = DELIMITERS[kind][0]
         self._read_header(DELIMITERS[kind], options)
+        self._grammar = grammar(self._delimiter)
         self._places: dict[str, int] = {}
 
     def _read_header(self, delimiters: str, options: ColumnOptions) -> None:
@@ -60,35 +62,61 @@ class DelimitedReader:
         self._places = {name: self.columns.index(name) for name in columns.names}
         number = 1
         for records, suspect in self._records():
-            if records.size:
+            if isinstance(records, QuickRows):
+                yield self._quick_block(records, number)
+            elif records.size:
                 yield self._block(records, number, suspect=suspect)
-                number += records.size
+            number += records.size
 
     def fraction(self) -> float | None:
         """See `Reader`."""
         return None
 
-    def _records(self) -> Iterator[tuple[Records, bool]]:
+    def _records(self) -> Iterator[tuple[Records | QuickRows, bool]]:
         """Records by the piece, and whether bytes of some may not have decoded."""
         lines: list[str] = []
         enough, suspect = 0, False
         for piece in self._all_pieces():
             suspect = suspect or has_undecoded(piece.text)
             if piece.cut:
-                records = self._split(lines, final=True)
+                records = self._split(_lines("".join(lines)), final=True)
                 records.refuse("row_too_long", "the row is too long to be read", piece.text)
                 yield records, suspect
                 lines, suspect = [], False
                 continue
-            lines += _lines(piece.text)
+            lines.append(piece.text)
             # Behind an open quote, parse again only when twice as much is there.
             if enough and sum(map(len, lines)) < enough:
                 continue
-            records = self._split(lines, final=False)
+            text = "".join(lines)
+            quick = None if suspect else self._parse_quickly(text)
+            if quick is not None:
+                yield quick, False
+                lines, enough = [], 0
+                continue
+            records = self._split(_lines(text), final=False)
             yield records, suspect
             lines, suspect = records.rest, any(map(has_undecoded, records.rest))
             enough = 2 * sum(map(len, lines))
-        yield self._split(lines, final=True), suspect
+        yield self._split(_lines("".join(lines)), final=True), suspect
+
+    def _parse_quickly(self, text: str) -> QuickRows | None:
+        if is_mending_file(self.columns):
+            return None
+        places = list(self._places.values())
+        return parse_quickly(text, self._delimiter, self._grammar, len(self.columns), places)
+
+    def _quick_block(self, rows: QuickRows, first: int) -> RawBlock:
+        numbers = range(first, first + rows.size)
+        values = dict(zip(self._places, rows.fields, strict=True))
+        again: list[list[list[str]]] = []  # parsed once more for whoever wants a row as it was
+
+        def hold(at: int) -> Held:
+            if not again:
+                again.append(self._split(_lines(rows.text), final=True).rows)
+            return hold_row(self._by_column(again[0][at]))
+
+        return RawBlock(numbers, values, hold)
 
     def _split(self, lines: Sequence[str], *, final: bool) -> Records:
         return split_records(lines, self._delimiter, len(self.columns), final=final)

@@ -6,20 +6,36 @@ import codecs
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from core.errors import InputError
 from producer.columns import ColumnOptions
-from producer.crawl import find_files, read
-from producer.rows import Document, Reject
+from producer.crawl import ReadOptions, find_files, read
+from producer.rows import Reject
 from tests.crawls import SEOUL, posts, write_jsonl
 
+DEFAULTS = ReadOptions()
 
-def _rows(path: Path, options: ColumnOptions = ColumnOptions(), encoding: str | None = None):  # noqa: B008
-    (file,) = find_files([path], options, encoding)
-    return list(read(file, SEOUL))
+
+def _rows(path: Path, options: ReadOptions = DEFAULTS) -> list[Any]:
+    """Every row of a file in order: a document as a dict, or a reject."""
+    (file,) = find_files([path], options)
+    rows: list[tuple[int, Any]] = []
+    for block in read(file, SEOUL):
+        rows += [(document["row_number"], document) for document in block.documents.to_pylist()]
+        rows += [(reject.row_number, reject) for reject in block.rejects]
+    return [row for _number, row in sorted(rows, key=lambda row: row[0])]
+
+
+def _named(**names: Any) -> ReadOptions:
+    return ReadOptions(ColumnOptions(**names))
+
+
+def _number(row: Any) -> int:
+    return int(row.row_number if isinstance(row, Reject) else row["row_number"])
 
 
 def _csv(path: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -46,8 +62,8 @@ def test_the_same_rows_in_every_format_are_the_same_documents(tmp_path: Path) ->
 def test_a_directory_is_its_files_in_order(tmp_path: Path) -> None:
     for name in ("b.jsonl", "a.csv", "notes.md"):
         (tmp_path / name).write_text("text\nx" if name == "a.csv" else '{"text": "y"}')
-    found = find_files([tmp_path], ColumnOptions(), None)
-    assert [file.path.name for file in found] == ["a.csv", "b.jsonl"]
+    found = find_files([tmp_path], DEFAULTS)
+    assert [file.name for file in found] == ["a.csv", "b.jsonl"]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +80,7 @@ def test_columns_are_found_by_name(
     tmp_path: Path, header: str, columns: tuple[str | None, ...]
 ) -> None:
     path = _csv(tmp_path / "a.csv", header + "\n" + ",".join("1" for _ in header.split(",")))
-    (file,) = find_files([path], ColumnOptions(), None)
+    (file,) = find_files([path], DEFAULTS)
     assert file.columns is not None
     found = (file.columns.text, file.columns.external_id, file.columns.written_at)
     assert found == columns
@@ -73,33 +89,32 @@ def test_columns_are_found_by_name(
 @pytest.mark.parametrize(
     ("text", "options", "words"),
     [
-        ("a,b\n1,2", ColumnOptions(), r"no text column among \[a, b\]"),
-        ("text,본문\n1,2", ColumnOptions(), r"more than one text column among \[text, 본문\]"),
-        ("text,b\n1,2", ColumnOptions(external_id="nr"), r"no column 'nr' among \[text, b\]"),
+        ("a,b\n1,2", DEFAULTS, r"no text column among \[a, b\]"),
+        ("text,본문\n1,2", DEFAULTS, r"more than one text column among \[text, 본문\]"),
+        ("text,b\n1,2", _named(external_id="nr"), r"no column 'nr' among \[text, b\]"),
     ],
 )
 def test_columns_that_cannot_be_settled_are_listed(
-    tmp_path: Path, text: str, options: ColumnOptions, words: str
+    tmp_path: Path, text: str, options: ReadOptions, words: str
 ) -> None:
     with pytest.raises(InputError, match=words):
-        find_files([_csv(tmp_path / "a.csv", text)], options, None)
+        find_files([_csv(tmp_path / "a.csv", text)], options)
 
 
 def test_a_named_column_settles_it(tmp_path: Path) -> None:
     path = _csv(tmp_path / "a.csv", "text,본문\n하나,둘")
-    (row,) = _rows(path, ColumnOptions(text="본문"))
-    assert isinstance(row, Document)
-    assert row.text == "둘"
+    (row,) = _rows(path, _named(text="본문"))
+    assert row["text"] == "둘"
 
 
 def test_without_an_id_column_the_key_is_file_and_row(tmp_path: Path) -> None:
     path = _csv(tmp_path / "a.csv", "text\n같은 말\n같은 말")
     one, two = _rows(path)
-    assert one.external_id != two.external_id
+    assert one["external_id"] != two["external_id"]
     path.rename(tmp_path / "b.csv")
-    assert [row.external_id for row in _rows(tmp_path / "b.csv")] == [
-        one.external_id,
-        two.external_id,
+    assert [row["external_id"] for row in _rows(tmp_path / "b.csv")] == [
+        one["external_id"],
+        two["external_id"],
     ]
 
 
@@ -118,8 +133,8 @@ def test_bad_rows_are_data(tmp_path: Path) -> None:
     ]
     rows = _rows(write_jsonl(tmp_path / "a.jsonl", lines))
     codes = Counter(row.code if isinstance(row, Reject) else "accepted" for row in rows)
-    assert codes == {"accepted": 3, "bad_json": 3, "not_object": 2, "no_text": 1}
-    assert [row.row_number for row in rows] == list(range(1, 10))
+    assert codes == {"accepted": 4, "bad_json": 1, "not_object": 2, "no_text": 1, "too_deep": 1}
+    assert [_number(row) for row in rows] == list(range(1, 10))
 
 
 def test_csv_rows_with_another_width_or_bad_bytes_are_rejected(tmp_path: Path) -> None:
@@ -133,12 +148,12 @@ def test_csv_rows_with_another_width_or_bad_bytes_are_rejected(tmp_path: Path) -
     rejects = [(row.row_number, row.code) for row in rows if isinstance(row, Reject)]
     last = 3 + 59_900
     assert rejects == [(2, "field_count"), (3, "field_count"), (last + 1, "bad_bytes")]
-    assert rows[-1].text == "좋\n다"
+    assert rows[-1]["text"] == "좋\n다"
 
 
 def test_cp949_is_told_from_utf8(tmp_path: Path) -> None:
     path = _csv(tmp_path / "a.csv", "본문\n햏햏 좋다\n", "cp949")
-    (file,) = find_files([path], ColumnOptions(), None)
+    (file,) = find_files([path], DEFAULTS)
     assert file.encoding == "cp949"
 
 
@@ -155,19 +170,19 @@ def test_a_file_that_cannot_be_read_is_named(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=f"{name}.*{words}"):
-        find_files([tmp_path / name], ColumnOptions(), None)
+        find_files([tmp_path / name], DEFAULTS)
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
-        find_files([tmp_path / "gone.csv"], ColumnOptions(), None)
+        find_files([tmp_path / "gone.csv"], DEFAULTS)
     with pytest.raises(InputError, match="a directory without data"):
-        find_files([tmp_path], ColumnOptions(), None)
+        find_files([tmp_path], DEFAULTS)
     for name in ("utf-99", "base64", "rot13"):
         with pytest.raises(InputError, match="no such encoding"):
-            find_files([_csv(tmp_path / "a.csv", "text\n")], ColumnOptions(), name)
+            find_files([_csv(tmp_path / "a.csv", "text\n")], ReadOptions(encoding=name))
     with pytest.raises(InputError, match="cannot be read"):
-        find_files([tmp_path / ("x" * 300 + ".csv")], ColumnOptions(), None)
+        find_files([tmp_path / ("x" * 300 + ".csv")], DEFAULTS)
 
 
 def test_damage_behind_the_head_of_a_parquet_file_is_named(tmp_path: Path) -> None:
@@ -189,7 +204,7 @@ def test_an_empty_file_has_no_rows(tmp_path: Path, name: str) -> None:
 def test_json_columns_are_those_of_the_first_thousand(tmp_path: Path) -> None:
     rows = [{"id": n} for n in range(999)] + [{"id": 999, "본문": "여기 있다"}]
     found = _rows(write_jsonl(tmp_path / "a.jsonl", rows))
-    assert sum(isinstance(row, Document) for row in found) == 1
+    assert sum(isinstance(row, dict) for row in found) == 1
     path = write_jsonl(tmp_path / "b.jsonl", [*rows[:-1], {"id": 0}, {"id": 1, "본문": "늦다"}])
     with pytest.raises(InputError, match="no text column"):
         _rows(path)

@@ -16,10 +16,11 @@ from core.errors import InputError, ModelError, ServiceError
 from db import crawls, locks, versions
 from db.crawls import CrawlCounts
 from db.engine import Engine, session, transaction
-from db.intake import CHUNK_CHARACTERS, CHUNK_DOCUMENTS
 from producer import ingest as ingest_module
-from producer.columns import ColumnOptions
-from producer.crawl import find_files
+from producer import slices
+from producer.chunks import CHUNK_CHARACTERS, CHUNK_DOCUMENTS
+from producer.crawl import ReadOptions, find_files
+from producer.formats import decoded
 from producer.ingest import LoadedCrawl
 from tests.crawls import SEOUL, load_files, load_posts, posts, write_jsonl
 
@@ -27,6 +28,12 @@ from tests.crawls import SEOUL, load_files, load_posts, posts, write_jsonl
 def _scalars(engine: Engine, query: str) -> list[object]:
     with transaction(engine) as connection:
         return list(connection.scalars(text(query)))
+
+
+def _small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some hundred rows each."""
+    monkeypatch.setattr(slices, "SLICE_ROWS", 500)
+    monkeypatch.setattr(decoded, "READ_BYTES", 1 << 15)
 
 
 def test_every_row_is_accepted_duplicate_or_rejected(
@@ -63,7 +70,7 @@ def test_the_same_id_in_another_source_is_another_document(
 def test_chunks_are_full_across_slices_and_files(
     engine: Engine, active_version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest_module, "SLICE_ROWS", 1_000)
+    _small_slices(monkeypatch)
     paths = [
         write_jsonl(tmp_path / "a.jsonl", posts(5_000)),
         write_jsonl(tmp_path / "b.jsonl", posts(5_000, start=4_500)),
@@ -107,12 +114,12 @@ def test_texts_come_back_as_they_were(engine: Engine, active_version: int, tmp_p
 def test_a_file_that_breaks_off_leaves_nothing(
     engine: Engine, active_version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest_module, "SLICE_ROWS", 5_000)
+    _small_slices(monkeypatch)
     path = tmp_path / "a.csv"
-    # Good for the first MiB and then not UTF-16 any more: found while reading, not before.
+    # Good for the first MiB and then half a character: found while reading, not before.
     good = "id,text\n" + "".join(f"{n},글 {n}\n" for n in range(60_000))
-    path.write_bytes(good.encode("utf-16") + b"\x00\xd8")
-    with pytest.raises(InputError, match=r"a\.csv"):
+    path.write_bytes(good.encode("utf-16") + b"\x00")
+    with pytest.raises(InputError, match=r"a\.csv: breaks off after row 60,000"):
         load_files(engine, "blog", [path])
     for table in ("crawl", "chunk", "document", "scoring", "reject"):
         assert _scalars(engine, f"select count(*) from {table}") == [0]
@@ -124,10 +131,10 @@ def test_a_killed_load_is_begun_anew(
     path = write_jsonl(tmp_path / "a.jsonl", posts(40_000))
     code = (
         "import os, signal, sys; from pathlib import Path; from db.engine import make_engine;"
-        "from producer.ingest import ingest; from producer.crawl import find_files;"
-        "from producer.columns import ColumnOptions; from zoneinfo import ZoneInfo;"
+        "from producer.ingest import ingest; from producer.crawl import ReadOptions, find_files;"
+        "from zoneinfo import ZoneInfo;"
         "ingest(make_engine(sys.argv[1]), 'blog',"
-        " find_files([Path(sys.argv[2])], ColumnOptions(), None), zone=ZoneInfo('Asia/Seoul'),"
+        " find_files([Path(sys.argv[2])], ReadOptions()), zone=ZoneInfo('Asia/Seoul'),"
         " on_progress=lambda p: os.kill(os.getpid(), signal.SIGKILL))"
     )
     killed = subprocess.run([sys.executable, "-c", code, database_url, path], check=False)
@@ -178,7 +185,7 @@ def test_an_interrupted_load_leaves_nothing(
     def interrupt(_progress: object) -> None:
         raise KeyboardInterrupt
 
-    found = find_files([write_jsonl(tmp_path / "a.jsonl", posts(10))], ColumnOptions(), None)
+    found = find_files([write_jsonl(tmp_path / "a.jsonl", posts(10))], ReadOptions())
     with pytest.raises(KeyboardInterrupt):
         ingest_module.ingest(engine, "blog", found, zone=SEOUL, on_progress=interrupt)
     assert _scalars(engine, "select count(*) from crawl") == [0]
@@ -189,7 +196,7 @@ def test_a_first_load_does_not_scan_what_it_has_loaded(
     engine: Engine, active_version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The planner knows nothing of a table that was empty a moment ago."""
-    monkeypatch.setattr(ingest_module, "SLICE_ROWS", 1_000)
+    _small_slices(monkeypatch)
     load_posts(engine, tmp_path, 10_000)
     load_posts(engine, tmp_path, 10_000)
     engine.dispose()  # a session reports its statistics when it ends

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from producer.held import hold_row
 from producer.rows import MAX_TEXT_BYTES, Document, RawRow, Reject, RowRules
 from tests.crawls import SEOUL
 
@@ -12,7 +13,9 @@ RULES = RowRules(SEOUL, make_id=None)
 
 
 def _read(text: object = "글", external_id: object = "a", written_at: object = None) -> object:
-    return RULES.read(RawRow(1, text, external_id, written_at, {"text": str(text)[:50]}))
+    return RULES.read(
+        RawRow(1, text, external_id, written_at, lambda: hold_row({"text": str(text)[:50]}))
+    )
 
 
 @pytest.mark.parametrize(
@@ -34,7 +37,7 @@ def test_what_is_no_text_is_rejected_with_its_reason(text: object, code: str) ->
     row = _read(text)
     assert isinstance(row, Reject)
     assert (row.code, row.row_number) == (code, 1)
-    assert row.held.startswith('{"text"')
+    assert row.held.text.startswith('{"text"')
 
 
 @pytest.mark.parametrize(
