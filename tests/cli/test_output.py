@@ -6,6 +6,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from cli import output
 from cli.output import _Lines, make_table
 
 
@@ -34,8 +35,26 @@ def test_line_breaks_do_not_break_a_row() -> None:
     assert "첫 줄 둘째 줄" in _shown(("a", 1, "첫 줄\n둘째 줄"))[1]
 
 
-def test_plain_progress_is_a_line_a_tenth(capsys: pytest.CaptureFixture[str]) -> None:
+def test_plain_progress_is_a_line_every_ten_seconds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(101))
+    monkeypatch.setattr(output.time, "monotonic", lambda: float(next(clock)))
     lines = _Lines()
     for done in range(101):
-        lines.show("loading", done, 100)
-    assert capsys.readouterr().err.splitlines() == [f"loading: {n}%" for n in range(0, 101, 10)]
+        lines.show("loading", done, 100, f"{done} rows")
+    said = capsys.readouterr().err.splitlines()
+    assert said == [f"loading: {n} rows" for n in range(0, 101, 10)]
+
+
+def test_plain_progress_says_when_something_else_begins(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = _Lines()
+    lines.show("loading", 1, 2)
+    lines.show("loading", 1, 2)
+    lines.show("scoring", 0, 1_000)
+    lines.show("scoring", 1_000, 1_000)
+    assert capsys.readouterr().err.splitlines() == [
+        "loading: 1 of 2",
+        "scoring: 0 of 1,000",
+        "scoring: 1,000 of 1,000",
+    ]
