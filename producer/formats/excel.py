@@ -5,45 +5,32 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO
-
-from openpyxl import load_workbook
+from typing import BinaryIO
 
 from core.errors import InputError
 from producer.archives import check_sizes
 from producer.blocks import RawBlock
 from producer.columns import Columns
+from producer.formats.excel_book import ExcelBook
 from producer.formats.reader import BLOCK_ROWS
 from producer.held import Held, hold_row
 from producer.mending import is_mending_file, unguard
 from producer.rows import Reject
 
 
-class ExcelError:
-    """A cell that shows `#N/A` or its like: no text, no id, no time."""
-
-    def __init__(self, shown: object) -> None:
-        self._shown = shown
-
-    def __str__(self) -> str:
-        return str(self._shown)
-
-
 class ExcelReader:
     """Rows of a sheet. Empty rows are none; cells behind the header's last are too many."""
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, stream: BinaryIO, name: str, scratch: BinaryIO) -> None:
         check_sizes(stream, name)
         stream.seek(0)
         with _damage_told():
-            book = load_workbook(stream, read_only=True, data_only=True)
-            sheet = book.worksheets[0]
-            sheet.reset_dimensions()  # what a file says of its size need not be so
-            self._rows = (row for row in map(_values, sheet.iter_rows()) if row)
+            book = ExcelBook(stream, scratch)
+            self._rows = book.rows(book.sheets[0])
             self.columns = ["" if value is None else str(value) for value in next(self._rows, [])]
             self._ahead = next(self._rows, None)
         self.has_rows = self._ahead is not None
-        others = len(book.worksheets) - 1
+        others = len(book.sheets) - 1
         self.notes = [f"{name}: only its first sheet is read, of {others + 1}"] if others else []
 
     def blocks(self, columns: Columns) -> Iterator[RawBlock]:
@@ -89,14 +76,6 @@ class ExcelReader:
 
     def _holder(self, good: list[tuple[int, list[object]]]) -> Callable[[int], Held]:
         return lambda at: hold_row(dict(zip(self.columns, good[at][1], strict=True)))
-
-
-def _values(cells: Sequence[Any]) -> list[object]:
-    """The values of a row, without the empty cells at its end."""
-    values = [ExcelError(c.value) if c.data_type == "e" else c.value for c in cells]
-    while values and values[-1] in (None, ""):
-        values.pop()
-    return values
 
 
 @contextmanager

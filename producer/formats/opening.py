@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -38,7 +39,8 @@ def open_reader(
         if format == "parquet":
             yield ParquetReader(stream), opened
         elif format == "xlsx":
-            yield ExcelReader(stream, source.name), opened
+            with tempfile.TemporaryFile() as scratch:
+                yield ExcelReader(stream, source.name, scratch), opened
         elif format == "json":
             yield JsonArrayReader(stream, encoding or ""), opened
         elif format == "jsonl":
