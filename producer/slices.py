@@ -14,7 +14,7 @@ from producer.crawl import CrawlFile, read
 from producer.rows import Reject
 
 SLICE_ROWS = 32_768  # eight chunks: one transaction of some tenths of a second
-SLICE_CHARACTERS = 8_000_000  # bounds the memory of a load that meets long documents
+SLICE_CHARACTERS = 4_000_000  # bounds the memory of a load that meets long documents
 
 
 @dataclass

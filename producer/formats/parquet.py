@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+import pyarrow as pa
 import pyarrow.parquet
 
 from producer.blocks import RawBlock
@@ -13,6 +14,8 @@ from producer.formats.reader import BLOCK_ROWS
 from producer.held import hold_row
 from producer.plain import value_at
 
+ROWS_AT_ONCE = 64
+BLOCK_BYTES = 4 << 20
 BUFFER_BYTES = 1 << 20  # a column is read by the piece: a row group may hold all of a large file
 
 
@@ -29,13 +32,26 @@ class ParquetReader:
 
     def blocks(self, columns: Columns) -> Iterator[RawBlock]:
         """See `Reader`."""
-        for batch in self._file.iter_batches(batch_size=BLOCK_ROWS, columns=columns.names):
+        for batch in self._batches(columns):
             numbers = range(self._done + 1, self._done + 1 + batch.num_rows)
             values = {name: batch.column(name) for name in columns.names}
             self._done += batch.num_rows
             yield RawBlock(numbers, values, _holder(values))
         if self._done != self._total:
             raise EOFError(f"{self._total:,} rows were promised")
+
+    def _batches(self, columns: Columns) -> Iterator[pa.RecordBatch]:
+        """Few rows at a time, put together until they are a block: a row may be a megabyte."""
+        some: list[pa.RecordBatch] = []
+        rows = size = 0
+        for batch in self._file.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns.names):
+            some.append(batch)
+            rows, size = rows + batch.num_rows, size + batch.nbytes
+            if rows >= BLOCK_ROWS or size >= BLOCK_BYTES:
+                yield pa.concat_batches(some)
+                some, rows, size = [], 0, 0
+        if some:
+            yield pa.concat_batches(some)
 
     def fraction(self) -> float | None:
         """See `Reader`."""
