@@ -3,15 +3,17 @@ from __future__ import annotations
 import threading
 
 import pytest
+from alembic import command
 from sqlalchemy import text
 
 from core.errors import DatabaseError, NifosError
+from db import migrate as migrate_module
 from db.engine import Engine, make_engine, transaction
 from db.migrate import migrate, require_migrated
 
 PLAIN_VIEWS = {
     "sentiment": "document_id source external_id written_at text label label_ko"
-    " p_negative p_neutral p_positive version",
+    " p_negative p_neutral p_positive version extra",
     "sentiment_daily": "source day label label_ko n share",
 }
 
@@ -85,3 +87,27 @@ def test_at_most_one_version_is_active(engine: Engine) -> None:
         connection.execute(insert, {"name": "a"})
     with pytest.raises(NifosError, match="version_one_active"), transaction(engine) as connection:
         connection.execute(insert, {"name": "b"})
+
+
+def test_a_database_of_the_first_schema_keeps_its_documents(empty_database_url: str) -> None:
+    engine = make_engine(empty_database_url)
+    with transaction(engine) as connection:
+        config = migrate_module._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(text("insert into source (name) values ('blog')"))
+        connection.execute(text("insert into crawl (source_id, read, accepted) values (1, 1, 1)"))
+        connection.execute(text("insert into chunk (crawl_id, n_documents) values (1, 1)"))
+        connection.execute(
+            text(
+                "insert into document (source_id, external_id, text, text_hash, chunk_id)"
+                " values (1, 'a', '글', '', 1)"
+            )
+        )
+    assert migrate(engine)
+    require_migrated(engine)
+    with transaction(engine) as connection:
+        connection.execute(text("delete from chunk"))
+        assert connection.scalar(text("select count(*) from document")) == 0
+        assert connection.scalar(text("select repaired from crawl_status")) == 0
+    engine.dispose()
