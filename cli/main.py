@@ -16,6 +16,7 @@ from cli.commands import (
     enqueue,
     migrate,
     models,
+    nightly,
     rejects,
     repair,
     run,
@@ -49,6 +50,7 @@ app.command()(migrate.migrate)
 app.command()(worker.worker)
 app.command()(scheduler.scheduler)
 app.add_typer(models.app, name="models")
+app.add_typer(nightly.app, name="nightly")
 app.command()(repair.retry)
 app.command()(repair.forget)
 app.command()(doctor.doctor)

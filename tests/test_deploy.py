@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psutil
 import psycopg
@@ -25,7 +29,7 @@ from core.settings import Settings
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMPOSE = REPOSITORY / "docker-compose.yml"
 VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z_]+)(:[-?])?([^}]*)\}")
-OURS = ("migrate", "worker-cpu", "worker-gpu", "enqueue")
+OURS = ("migrate", "worker-cpu", "worker-gpu", "scheduler", "enqueue")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +80,8 @@ def test_services_wait_for_what_they_need_and_restart(compose: dict[str, Any]) -
     for name in ("postgres", "redis", "worker-cpu", "worker-gpu"):
         assert services[name]["restart"] == "unless-stopped"
         assert services[name]["healthcheck"]["test"]
-    for name in ("worker-cpu", "worker-gpu"):
+    assert services["scheduler"]["restart"] == "unless-stopped"
+    for name in ("worker-cpu", "worker-gpu", "scheduler", "enqueue"):
         needs = services[name]["depends_on"]
         assert needs["migrate"]["condition"] == "service_completed_successfully"
         assert needs["redis"]["condition"] == "service_healthy"
@@ -88,6 +93,49 @@ def test_services_wait_for_what_they_need_and_restart(compose: dict[str, Any]) -
     )
     assert _example()["COMPOSE_PROFILES"] == "cpu"
     assert "noeviction" in str(services["redis"]["command"])
+
+
+def test_the_scheduler_and_enqueue_see_the_same_crawls_and_cannot_change_them(
+    compose: dict[str, Any],
+) -> None:
+    seen = [compose["services"][name]["volumes"] for name in ("scheduler", "enqueue")]
+    assert seen[0] == seen[1] == ["models:/data", "${CRAWLS_DIR:-./crawls}:/crawls:ro"]
+
+
+def test_a_nightly_is_added_as_the_file_says_and_run_by_the_scheduler(
+    compose: dict[str, Any], environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Its example is typed as it stands; the container's /crawls is a folder here."""
+    assert _nifos("migrate", environment=environment).returncode == 0
+    said = re.sub(r"\\\n#\s+", "", COMPOSE.read_text())
+    (line,) = re.findall(r"docker compose exec scheduler nifos (nightly add .*)", said)
+    words = shlex.split(line.replace("/crawls", str(tmp_path / "crawls")))
+    now = datetime.now(ZoneInfo("Asia/Seoul"))
+    words[words.index("--at") + 1] = "00:00"
+    added = _nifos(*words, "--from", str(now.date()), environment=environment)
+    assert added.returncode == 0, added.stderr
+    folder = tmp_path / "crawls" / str(now.date())
+    folder.mkdir(parents=True)
+    (folder / "a.csv.gz").write_bytes(gzip.compress("id,text\n1,좋았다\n".encode()))
+    with (
+        psycopg.connect(environment["NIFOS_DATABASE_URL"], autocommit=True) as connection,
+        subprocess.Popen(
+            [sys.executable, "-m", "cli", *compose["services"]["scheduler"]["command"]],
+            env=environment,
+            cwd=REPOSITORY,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as scheduler,
+    ):
+        try:
+            end = time.monotonic() + 90
+            night = "select state, accepted from nightly_status where source = 'naver-blog'"
+            while connection.execute(night).fetchone() != ("done", 1):
+                assert time.monotonic() < end
+        finally:
+            scheduler.terminate()
+            _out, err = scheduler.communicate(timeout=60)
+    assert scheduler.returncode == 0, err
 
 
 @pytest.fixture

@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import time
 from types import FrameType
+from zoneinfo import ZoneInfo
 
+from cli.nightly_loop import NightWatch
 from cli.output import say
 from cli.services import Services, open_services
 from cli.supervisor import Supervisor
@@ -20,13 +22,16 @@ SAY_EVERY_S = 10.0
 
 
 def up() -> None:
-    """Run servers (where no URL names them) and workers until Ctrl-C."""
+    """Run servers (where no URL names them), workers and the nights until Ctrl-C."""
     settings = load_settings()
     configure_logs(settings)
     signal.signal(signal.SIGTERM, _as_interrupt)
     with open_services(settings) as services:
         version = services.require_ready()
-        with Supervisor(services.engine, services.servers) as supervisor:
+        with (
+            Supervisor(services.engine, services.servers) as supervisor,
+            NightWatch(services.engine, ZoneInfo(settings.timezone)),
+        ):
             say(f"up: version {version.name}; enqueue from another terminal, Ctrl-C ends all")
             try:
                 _watch(services, supervisor)
