@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from core.errors import InputError
 
@@ -50,14 +52,20 @@ def find_encoding(head: bytes, file: str) -> str:
     raise InputError(f"{file}: neither UTF-8 nor CP949; name its encoding with --encoding")
 
 
-def make_decoder(encoding: str) -> codecs.IncrementalDecoder:
+def decode(pieces: Iterable[bytes], encoding: str) -> Iterator[str]:
     """Decode a file piece by piece; bytes that do not decode become marks for `has_undecoded`.
 
-    In UTF-16 it is half a pair that does not decode: it stays what it is, a lone surrogate.
+    In UTF-16 it is half a pair that does not decode: it stays a lone surrogate, and is no mark.
+
+    Raises:
+        UnicodeDecodeError: it ends within a character, or the encoding cannot mark what is wrong.
     """
-    wide = encoding.replace("_", "-").startswith("utf-16")
+    wide = encoding.startswith("utf-16")
     errors = "surrogatepass" if wide else "surrogateescape"
-    return codecs.getincrementaldecoder(encoding)(errors)
+    decoder = codecs.getincrementaldecoder(encoding)(errors)
+    for piece in chain(pieces, (b"",)):
+        text = decoder.decode(piece, final=not piece)
+        yield _UNDECODED.sub("\udfff", text) if wide else text
 
 
 def has_undecoded(decoded: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from producer.encodings import make_decoder
+from producer.encodings import decode
 from producer.formats.reader import MAX_ROW_CHARACTERS
 
 READ_BYTES = 1 << 19  # some 5,000 rows of a crawl
@@ -21,10 +21,7 @@ def read_text(stream: BinaryIO, encoding: str) -> Iterator[str]:
     Raises:
         UnicodeDecodeError: it ends within a character, or the encoding cannot mark what is wrong.
     """
-    decoder = make_decoder(encoding)
-    while block := stream.read(READ_BYTES):
-        yield decoder.decode(block)
-    yield decoder.decode(b"", final=True)
+    return decode(iter(lambda: stream.read(READ_BYTES), b""), encoding)
 
 
 @dataclass(frozen=True)

@@ -88,4 +88,5 @@ def _damage_told() -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from error
+        told = error.__cause__ or error  # openpyxl puts a paragraph of its own around it
+        raise ValueError(f"{type(told).__name__}: {told}") from error

@@ -56,6 +56,10 @@ def parse_quickly(
     Returns:
         The rows; None where that is not surely what they are.
     """
+    try:
+        written = text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, out of UTF-16
+        return None
     whole = pa.scalar(text, pa.large_string())
     if text.startswith(BYTE_ORDER_MARK) or not pc.match_substring_regex(whole, pattern).as_py():
         return None
@@ -63,7 +67,7 @@ def parse_quickly(
     wanted = [str(place) for place in places]
     try:
         table = pyarrow.csv.read_csv(
-            pa.BufferReader(text.encode()),
+            pa.BufferReader(written),
             pyarrow.csv.ReadOptions(
                 use_threads=False, column_names=names, block_size=MAX_UTF8_BYTES * len(text) + 1
             ),
