@@ -65,7 +65,7 @@ def load(
             "loading",
             progress.bytes_read,
             progress.bytes_total,
-            _words(progress, time.monotonic() - started),
+            progress_words(progress, time.monotonic() - started),
         )
         if progress.counts.accepted:
             on_accepted()
@@ -75,6 +75,7 @@ def load(
         request.source,
         request.files,
         zone=ZoneInfo(services.settings.timezone),
+        max_text_bytes=services.settings.max_text_bytes,
         max_reject_ratio=request.max_reject_ratio,
         on_progress=show,
     )
@@ -86,8 +87,8 @@ def load(
     return loaded
 
 
-def _words(progress: Progress, seconds: float) -> str:
-    """Rows, bytes, rate and time left."""
+def progress_words(progress: Progress, seconds: float) -> str:
+    """Rows, bytes, rate and time left of a load that has taken so many seconds."""
     rows = progress.counts.read
     left = seconds * (progress.bytes_total / max(1.0, progress.bytes_read) - 1)
     return (

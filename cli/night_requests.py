@@ -131,6 +131,7 @@ def run_asked(
             date,
             0 if seen is None else seen.attempt,
             zone=ZoneInfo(services.settings.timezone),
+            max_text_bytes=services.settings.max_text_bytes,
             on_progress=on_progress,
             on_note=say,
         )

@@ -18,6 +18,7 @@ from db.nights import Nightly
 from producer.ingest import Progress
 from producer.night_run import NightOutcome, run_night
 from producer.nights import DueNight, due_nights, instant_of
+from producer.rows import MAX_TEXT_BYTES
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -38,9 +39,12 @@ class NightWatch:
     watch takes the night up as it does after a crash.
     """
 
-    def __init__(self, engine: Engine, zone: ZoneInfo) -> None:
+    def __init__(
+        self, engine: Engine, zone: ZoneInfo, max_text_bytes: int = MAX_TEXT_BYTES
+    ) -> None:
         self._engine = engine
         self._zone = zone
+        self._max_text_bytes = max_text_bytes
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nights", daemon=True)
         self._look_at = 0.0
@@ -79,6 +83,7 @@ class NightWatch:
                 night.date,
                 night.attempt,
                 zone=self._zone,
+                max_text_bytes=self._max_text_bytes,
                 on_progress=self._between_slices,
                 on_note=lambda note: log.info("file_noted", note=note),
             )

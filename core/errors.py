@@ -22,6 +22,12 @@ class InputError(NifosError):
     exit_code = 2
 
 
+class ChangingFileError(InputError):
+    """A file was changed while it was read: it is still being written (exit 2)."""
+
+    retryable = True
+
+
 class ServiceError(NifosError):
     """A service cannot be reached or is not ready (exit 3). Passing by nature, so retryable."""
 

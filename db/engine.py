@@ -49,7 +49,9 @@ def make_engine(database_url: str, *, pool_size: int = 2) -> Engine:
             "tcp_user_timeout": 30_000,
             "options": (
                 f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} "
-                f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS}"
+                f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS} "
+                # The server's side too: a machine that lost its power must not keep its locks.
+                "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
             ),
         },
     )

@@ -1,4 +1,4 @@
-"""Advisory locks: who may load a source, migrate or feed. A lock is a kind and an object."""
+"""Advisory locks: a kind and an object. Who may load a source, migrate, feed, run a night."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from sqlalchemy import Connection, text
 MIGRATION = 7_001
 LOAD = 7_002
 FEED = 7_003
+NIGHT = 7_004
 
 
 def wait_for_migration_lock(connection: Connection) -> None:

@@ -16,8 +16,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import bindparam
 
 from core.errors import InputError
-
-NIGHT_LOCK = 7_010  # a kind of advisory lock, beside those of `db.locks`
+from db import locks
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def list_nights(connection: Connection, nightly_id: int) -> dict[dt.date, Night]
             " ) as held"
             " from night where nightly_id = :nightly order by date desc"
         ),
-        {"nightly": nightly_id, "kind": NIGHT_LOCK},
+        {"nightly": nightly_id, "kind": locks.NIGHT},
     )
     return {row.date: Night(**row._mapping) for row in rows}
 
@@ -235,4 +234,4 @@ def record(connection: Connection, nightly_id: int, date: dt.date, state: str, r
 
 
 def _lock(night_id: int) -> dict[str, int]:
-    return {"kind": NIGHT_LOCK, "night": night_id % 2**31}
+    return {"kind": locks.NIGHT, "night": night_id % 2**31}

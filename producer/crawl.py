@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from core.errors import InputError
+from core.errors import ChangingFileError, InputError
 from producer.blocks import Block, BlockRules
 from producer.columns import ColumnOptions, Columns, find_columns
 from producer.formats.opening import damage_told, open_reader, settle_format
 from producer.inputs import STDIN, Input, find_inputs
-from producer.rows import RowRules
+from producer.rows import MAX_TEXT_BYTES, RowRules
 from producer.storable import storable
 
 
@@ -112,6 +112,7 @@ def _check(found: Input, options: ReadOptions, on_note: Callable[[str], None]) -
 def read(
     file: CrawlFile,
     zone: ZoneInfo,
+    max_text_bytes: int = MAX_TEXT_BYTES,
     on_bytes: Callable[[float], None] = lambda _bytes: None,
 ) -> Iterator[Block]:
     """Read one file, in order; every data row is a document or a reject.
@@ -119,6 +120,7 @@ def read(
     Args:
         file: as `find_files` checked it.
         zone: of times that name none.
+        max_text_bytes: of UTF-8; a longer text is rejected.
         on_bytes: told how many of the file's bytes are read, before each block.
 
     Raises:
@@ -127,7 +129,7 @@ def read(
     if file.columns is None:
         return
     make_id = None if file.key is None else f"{file.key}:{{}}".format
-    rules = BlockRules(RowRules(zone, make_id), file.columns)
+    rules = BlockRules(RowRules(zone, make_id, max_text_bytes), file.columns)
     rows = [0]
     with damage_told(file.name, rows):
         opening = open_reader(file.input, file.format, file.encoding, file.options)
@@ -139,4 +141,4 @@ def read(
                 on_bytes(opened.position() if fraction is None else fraction * file.size)
                 yield block
         if file.input.has_changed():
-            raise InputError(f"{file.name}: was changed while it was read; try again")
+            raise ChangingFileError(f"{file.name}: was changed while it was read; try again")

@@ -26,7 +26,7 @@ from db.engine import Connection, Engine, session
 from producer.ahead import read_ahead
 from producer.chunks import ChunkFill
 from producer.crawl import CrawlFile
-from producer.rows import Reject
+from producer.rows import MAX_TEXT_BYTES, Reject
 from producer.slices import Slice, make_slices, sort_out
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -75,6 +75,7 @@ def ingest(
     files: Sequence[CrawlFile],
     *,
     zone: ZoneInfo,
+    max_text_bytes: int = MAX_TEXT_BYTES,
     max_reject_ratio: float = MAX_REJECT_RATIO,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
     on_release: Callable[[Connection, int], None] = lambda _connection, _crawl_id: None,
@@ -86,6 +87,7 @@ def ingest(
         source: by name.
         files: checked.
         zone: of times that name none.
+        max_text_bytes: of UTF-8; a longer text is rejected.
         max_reject_ratio: of rejected rows to rows read; more is the wrong file.
         on_progress: called after each slice.
         on_release: called in the transaction that releases the crawl, with the crawl's id. What
@@ -104,7 +106,10 @@ def ingest(
         connection.commit()
         try:
             load = _begin(connection, source_id, max_reject_ratio)
-            return _undone_on_error(load, lambda: _run(load, files, zone, on_progress, on_release))
+            slices = make_slices(files, zone, max_text_bytes)
+            return _undone_on_error(
+                load, lambda: _run(load, files, slices, on_progress, on_release)
+            )
         finally:
             _unlock(connection, source_id)
 
@@ -132,14 +137,14 @@ def _undone_on_error(load: _Load, run: Callable[[], LoadedCrawl]) -> LoadedCrawl
 def _run(
     load: _Load,
     files: Sequence[CrawlFile],
-    zone: ZoneInfo,
+    slices: Iterator[Slice],
     on_progress: Callable[[Progress], None],
     on_release: Callable[[Connection, int], None],
 ) -> LoadedCrawl:
     connection, crawl_id = load.connection, load.crawl_id
     bytes_total = sum(file.size for file in files)
-    with closing(read_ahead(make_slices(files, zone))) as slices:
-        for rows in slices:
+    with closing(read_ahead(slices)) as ahead:
+        for rows in ahead:
             _write(load, rows)
             crawls.count_crawl(connection, crawl_id, load.counts)
             connection.commit()

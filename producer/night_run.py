@@ -21,6 +21,7 @@ from producer.columns import ColumnOptions
 from producer.crawl import ReadOptions, find_files
 from producer.ingest import MAX_REJECT_RATIO, LoadedCrawl, Progress, ingest
 from producer.night_paths import fill_in, find_paths
+from producer.rows import MAX_TEXT_BYTES
 
 MISSING_RETRY_S = 600.0  # a crawl that is late: looking is cheap
 WAITING_RETRY_S = 60.0  # a service is away, or the source is being loaded
@@ -82,6 +83,7 @@ def run_night(
     seen_attempt: int,
     *,
     zone: ZoneInfo,
+    max_text_bytes: int = MAX_TEXT_BYTES,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
     on_note: Callable[[str], None] = lambda _note: None,
 ) -> NightOutcome | None:
@@ -93,6 +95,7 @@ def run_night(
         date: which.
         seen_attempt: its attempt when it was found to be due, 0 where it had no row.
         zone: of times that name none.
+        max_text_bytes: of UTF-8; a longer text is rejected.
         on_progress: told after each slice; an exception of it ends the load.
         on_note: told what is odd about a file.
 
@@ -108,7 +111,9 @@ def run_night(
         if claimed is None:
             return None
         try:
-            return _Run(engine, nightly, date, claimed, zone).run(on_progress, on_note)
+            return _Run(engine, nightly, date, claimed, zone, max_text_bytes).run(
+                on_progress, on_note
+            )
         finally:
             if not keeper.invalidated:
                 nights.let_go(keeper, claimed)
@@ -124,15 +129,16 @@ class _Run:
     date: dt.date
     claimed: Claim
     zone: ZoneInfo
+    max_text_bytes: int
 
     def run(
         self, on_progress: Callable[[Progress], None], on_note: Callable[[str], None]
     ) -> NightOutcome:
         try:
             loaded = self._load(on_progress, on_note)
-        except ServiceError as error:
-            return self._end("waiting", str(error), error, WAITING_RETRY_S)
         except NifosError as error:
+            if error.retryable:  # a service is away, or a file is still being written
+                return self._end("waiting", str(error), error, WAITING_RETRY_S)
             return self._end("failed", str(error), error, None)
         except Exception as error:  # noqa: BLE001 - recorded as the night's own failure
             return self._end("failed", _place(error), error, None)
@@ -157,6 +163,7 @@ class _Run:
             self.nightly.source,
             find_files(paths, options.read, on_note=on_note),
             zone=self.zone,
+            max_text_bytes=self.max_text_bytes,
             max_reject_ratio=options.max_reject_ratio,
             on_progress=on_progress,
             on_release=self._finish,

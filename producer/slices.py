@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from producer.blocks import DOCUMENTS, Block
 from producer.crawl import CrawlFile, read
-from producer.rows import Reject
+from producer.rows import MAX_TEXT_BYTES, Reject
 
 SLICE_ROWS = 32_768  # eight chunks: one transaction of some tenths of a second
 SLICE_CHARACTERS = 4_000_000  # bounds the memory of a load that meets long documents
@@ -59,7 +59,9 @@ class Slice:
         raise IndexError(place)
 
 
-def make_slices(files: Sequence[CrawlFile], zone: ZoneInfo) -> Iterator[Slice]:
+def make_slices(
+    files: Sequence[CrawlFile], zone: ZoneInfo, max_text_bytes: int = MAX_TEXT_BYTES
+) -> Iterator[Slice]:
     """Read all files of a crawl in order.
 
     Raises:
@@ -68,7 +70,7 @@ def make_slices(files: Sequence[CrawlFile], zone: ZoneInfo) -> Iterator[Slice]:
     current, before = Slice(), 0
     within: list[float] = []
     for file in files:
-        for block in read(file, zone, within.append):
+        for block in read(file, zone, max_text_bytes, within.append):
             current.add(file.name, block)
             current.bytes_read = before + within[-1]
             within.clear()

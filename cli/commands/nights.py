@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections import Counter
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from cli.commands.options import AsJson
+from cli.load import progress_words
 from cli.night_requests import (
     AskedNight,
     Schedule,
@@ -45,8 +47,11 @@ def run(
         if date is not None:
             night = parse_date("--date", date, last=_today(schedule, zone))
 
+        started = time.monotonic()
+
         def show(progress: Progress) -> None:
-            bar.show("loading", progress.bytes_read, progress.bytes_total)
+            words = progress_words(progress, time.monotonic() - started)
+            bar.show("loading", progress.bytes_read, progress.bytes_total, words)
 
         asked = run_asked(services, schedule, night, show)
         if asked.loaded is not None:

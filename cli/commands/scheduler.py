@@ -23,5 +23,5 @@ def scheduler() -> None:
         signal.signal(number, lambda *_: stop.set())
     with open_services(settings) as services:
         say("scheduler: feeding the queue, running the nights")
-        with NightWatch(services.engine, ZoneInfo(settings.timezone)):
+        with NightWatch(services.engine, ZoneInfo(settings.timezone), settings.max_text_bytes):
             keep_up(services.engine, services.app, stop)

@@ -30,7 +30,7 @@ def up() -> None:
         version = services.require_ready()
         with (
             Supervisor(services.engine, services.servers) as supervisor,
-            NightWatch(services.engine, ZoneInfo(settings.timezone)),
+            NightWatch(services.engine, ZoneInfo(settings.timezone), settings.max_text_bytes),
         ):
             say(f"up: version {version.name}; enqueue from another terminal, Ctrl-C ends all")
             try:

@@ -141,7 +141,10 @@ def test_the_traceback_comes_only_when_asked_for(nifos: Nifos) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "up", "enqueue", "status", "sql", "migrate", "worker", "scheduler", "models", "retry"],
+    [
+        *("run", "up", "enqueue", "status", "rejects", "sql", "migrate", "worker", "scheduler"),
+        *("nightly", "models", "retry"),
+    ],
 )
 def test_every_command_has_help(nifos: Nifos, command: str) -> None:
     done = nifos(command, "--help")

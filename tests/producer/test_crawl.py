@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from core.errors import InputError
+from core.errors import ChangingFileError, InputError
 from producer.columns import ColumnOptions
 from producer.crawl import ReadOptions, find_files, read
 from producer.rows import Reject
@@ -209,3 +209,22 @@ def test_json_columns_are_those_of_the_first_thousand(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no text column"):
         _rows(path)
     assert json.loads(path.read_text().splitlines()[-1])["본문"] == "늦다"
+
+
+def test_a_file_that_is_still_being_written_is_not_taken_for_whole(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "a.jsonl", posts(5))
+    (file,) = find_files([path], DEFAULTS)
+    with path.open("a") as stream:
+        stream.write('{"id": "late", "text": "늦게 온 글"}\n')
+    with pytest.raises(ChangingFileError, match=r"a\.jsonl: was changed while it was read"):
+        list(read(file, SEOUL))
+
+
+def test_the_longest_text_is_a_setting(tmp_path: Path) -> None:
+    path = write_jsonl(
+        tmp_path / "a.jsonl", [{"id": 1, "text": "가나다"}, {"id": 2, "text": "가나다라"}]
+    )
+    (file,) = find_files([path], DEFAULTS)
+    (block,) = read(file, SEOUL, max_text_bytes=9)
+    assert block.documents["text"].to_pylist() == ["가나다"]
+    assert [(reject.code, reject.row_number) for reject in block.rejects] == [("text_too_long", 2)]

@@ -19,6 +19,7 @@ from producer import night_run
 from producer.columns import ColumnOptions
 from producer.crawl import ReadOptions
 from producer.ingest import Progress
+from producer.inputs import Input
 from producer.night_run import NightLost, NightOptions, NightOutcome, run_night
 from tests.crawls import SEOUL
 from tests.nights import add_nightly, read_night, utc_today, write_night
@@ -95,6 +96,18 @@ def test_a_fault_of_ours_fails_the_night_and_quotes_no_document(
     assert night.state == outcome.state == "failed"
     assert str(night.reason).startswith("KeyError at test_night_run.py:")
     assert isinstance(outcome.error, KeyError)
+
+
+def test_a_file_that_is_still_being_written_is_waited_for(
+    engine: Engine, nightly: Nightly, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_night(tmp_path, DATE, 5)
+    monkeypatch.setattr(Input, "has_changed", lambda _self: True)
+    outcome = _run(engine, nightly)
+    assert (outcome.state, _count(engine, "crawl")) == ("waiting", 0)
+    assert read_night(engine, nightly, DATE).next_try_at is not None
+    monkeypatch.undo()
+    assert _run(engine, nightly, seen=1).state == "done"
 
 
 def test_another_load_of_the_source_is_waited_for(
