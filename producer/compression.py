@@ -30,8 +30,21 @@ def decompressed(raw: BinaryIO, kind: str | None) -> Iterator[BinaryIO]:
         with gzip.GzipFile(fileobj=raw, mode="rb") as stream:
             yield cast(BinaryIO, stream)
     else:
-        with pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, mode="r"), kind) as stream:
+        lent = pyarrow.PythonFile(_Lent(raw), mode="r")
+        with pyarrow.CompressedInputStream(lent, kind) as stream:
             yield io.BufferedReader(_AsRaw(stream), buffer_size=1 << 18)
+
+
+class _Lent:
+    """A stream for Arrow, which closes what it has read: standard input is read again."""
+
+    closed = False
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.read = stream.read
+
+    def close(self) -> None:
+        pass
 
 
 class _AsRaw(io.RawIOBase):

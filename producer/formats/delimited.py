@@ -10,14 +10,15 @@ from typing import BinaryIO
 from producer.blocks import RawBlock
 from producer.columns import ColumnOptions, Columns, names_text
 from producer.encodings import has_undecoded
-from producer.formats.decoded import Piece, read_lines
+from producer.formats.decoded import READ_BYTES, Piece, read_lines
 from producer.formats.quick_csv import QuickRows, grammar, parse_quickly
-from producer.formats.records import Records, split_records
+from producer.formats.records import MAX_WAIT_CHARACTERS, Records, split_records
 from producer.held import BAD_BYTES_CODE, BAD_BYTES_MESSAGE, Held, hold_line, hold_row
 from producer.mending import is_mending_file, unguard
 from producer.rows import Reject
 
 DELIMITERS = {"csv": ",\t;|", "tsv": "\t,;|"}  # the first wins where a header does not tell
+MAX_WAITS = 8  # for quotes that may close far away, before what was waited for is read in a hurry
 
 
 class DelimitedReader:
@@ -29,6 +30,8 @@ class DelimitedReader:
         self.has_rows = False
         self._pieces = read_lines(stream, encoding, ends="\r\n")
         self._ahead: list[Piece] = []
+        self._waits = 0  # for quotes to close, in vain
+        self._hurried = 0  # characters to be read without waiting
         self._delimiter = DELIMITERS[kind][0]
         self._read_header(DELIMITERS[kind], options)
         self._grammar = grammar(self._delimiter)
@@ -74,31 +77,46 @@ class DelimitedReader:
 
     def _records(self) -> Iterator[tuple[Records | QuickRows, bool]]:
         """Records by the piece, and whether bytes of some may not have decoded."""
-        lines: list[str] = []
+        pending: list[str] = []
         enough, suspect = 0, False
-        for piece in self._all_pieces():
-            suspect = suspect or has_undecoded(piece.text)
-            if piece.cut:
-                records = self._split(_lines("".join(lines)), final=True)
-                records.refuse("row_too_long", "the row is too long to be read", piece.text)
-                yield records, suspect
-                lines, suspect = [], False
-                continue
-            lines.append(piece.text)
-            # Behind an open quote, parse again only when twice as much is there.
-            if enough and sum(map(len, lines)) < enough:
-                continue
-            text = "".join(lines)
-            quick = None if suspect else self._parse_quickly(text)
+        while True:
+            piece = self._next_piece()
+            final = piece is None or piece.cut
+            if piece is not None and not piece.cut:
+                pending.append(piece.text)
+                suspect = suspect or has_undecoded(piece.text)
+                # Behind an open quote, parse again only when twice as much is there.
+                if sum(map(len, pending)) < enough:
+                    continue
+            text = "".join(pending)
+            quick = None if final or suspect else self._parse_quickly(text)
             if quick is not None:
                 yield quick, False
-                lines, enough = [], 0
+                pending, enough = [], 0
                 continue
-            records = self._split(_lines(text), final=False)
+            records = self._split(_lines(text), final=final)
+            if records.left:
+                self._read_again(records.left, piece if piece is not None and piece.cut else None)
+            elif piece is not None and piece.cut:
+                records.refuse("row_too_long", "the row is too long to be read", piece.text)
             yield records, suspect
-            lines, suspect = records.rest, any(map(has_undecoded, records.rest))
-            enough = 2 * sum(map(len, lines))
-        yield self._split(_lines("".join(lines)), final=True), suspect
+            if piece is None and not records.left:
+                return
+            pending, suspect = ["".join(records.rest)], any(map(has_undecoded, records.rest))
+            enough = min(2 * len(pending[0]), MAX_WAIT_CHARACTERS + 1)
+
+    def _next_piece(self) -> Piece | None:
+        piece = self._ahead.pop(0) if self._ahead else next(self._pieces, None)
+        if piece is not None:
+            self._hurried -= len(piece.text)
+        return piece
+
+    def _read_again(self, lines: Sequence[str], cut: Piece | None) -> None:
+        """Put lines behind a refused quote back, in pieces: as rows they are many times larger."""
+        self._waits += 1
+        if self._waits == MAX_WAITS:
+            self._hurried, self._waits = sum(map(len, lines)), 0
+        self._ahead[:0] = [*_in_pieces(lines), *([cut] if cut else [])]
 
     def _parse_quickly(self, text: str) -> QuickRows | None:
         if is_mending_file(self.columns):
@@ -119,12 +137,8 @@ class DelimitedReader:
         return RawBlock(numbers, values, hold)
 
     def _split(self, lines: Sequence[str], *, final: bool) -> Records:
-        return split_records(lines, self._delimiter, len(self.columns), final=final)
-
-    def _all_pieces(self) -> Iterator[Piece]:
-        yield from self._ahead
-        self._ahead.clear()
-        yield from self._pieces
+        width, patient = len(self.columns), self._hurried <= 0
+        return split_records(lines, self._delimiter, width, final=final, patient=patient)
 
     def _block(self, records: Records, first: int, *, suspect: bool) -> RawBlock:
         rows, numbers, rejects = records.rows, range(first, first + records.size), []
@@ -179,6 +193,18 @@ def _header(
         raise ValueError("the header line has a quote that does not close")
     _rank, delimiter, columns, used = max(choices)
     return delimiter, columns, used
+
+
+def _in_pieces(lines: Sequence[str]) -> Iterator[Piece]:
+    some: list[str] = []
+    size = 0
+    for line in lines:
+        some.append(line)
+        size += len(line)
+        if size >= READ_BYTES:
+            yield Piece("".join(some))
+            some, size = [], 0
+    yield Piece("".join(some))
 
 
 def _lines(text: str) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from producer.blocks import RawBlock
@@ -45,17 +46,36 @@ class ParquetReader:
         some: list[pa.RecordBatch] = []
         rows = size = 0
         for batch in self._file.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns.names):
-            some.append(batch)
-            rows, size = rows + batch.num_rows, size + batch.nbytes
-            if rows >= BLOCK_ROWS or size >= BLOCK_BYTES:
-                yield pa.concat_batches(some)
-                some, rows, size = [], 0, 0
+            for part, part_size in _parts(batch):
+                some.append(part)
+                rows, size = rows + part.num_rows, size + part_size
+                if rows >= BLOCK_ROWS or size >= BLOCK_BYTES:
+                    yield pa.concat_batches(some)
+                    some, rows, size = [], 0, 0
         if some:
             yield pa.concat_batches(some)
 
     def fraction(self) -> float | None:
         """See `Reader`."""
         return self._done / max(1, self._total)
+
+
+def _parts(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """Rows of no more than about `BLOCK_BYTES`, and their bytes."""
+    size = sum(map(_bytes, batch.columns))
+    rows = max(1, batch.num_rows * BLOCK_BYTES // max(size, BLOCK_BYTES))
+    for start in range(0, batch.num_rows, rows):
+        part = batch.slice(start, rows)
+        yield part, size * part.num_rows // batch.num_rows
+
+
+def _bytes(column: pa.Array) -> int:
+    kind = column.type
+    if not pa.types.is_dictionary(kind) or not pa.types.is_string(kind.value_type):
+        return int(column.nbytes)
+    # Written once and pointed at from many rows, for which it will stand again and again.
+    lengths = pc.binary_length(column.dictionary).take(column.indices)
+    return int(pc.sum(lengths).as_py() or 0)
 
 
 def _holder(values: dict[str, Any]) -> Any:

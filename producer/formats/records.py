@@ -18,6 +18,8 @@ MAX_UNFIT_LINES = 50  # a record of more lines that has not the right width is a
 # How often lines are parsed over again for quotes that may close far away. A file of which every
 # line opens one would take days; behind so much, a record may have `MAX_UNFIT_LINES`.
 PATIENCE = 8
+MAX_WAIT_CHARACTERS = 8 << 20  # a record of several lines that is longer is an open quote
+LONG_WAIT_LINES = 16_384  # behind a quote that was open for longer, the caller reads on in pieces
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,14 @@ class Refused:
 class Records:
     """What lines came to: good rows, refused ones by their place among all, and what is left.
 
-    `rest` are the lines at the end whose record is not complete.
+    `rest` are the lines at the end whose record is not complete; `left` are those behind a quote
+    that was refused after a long wait, not yet read again. There is one of them at most.
     """
 
     rows: list[list[str]] = field(default_factory=list)
     refused: dict[int, Refused] = field(default_factory=dict)
     rest: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -50,7 +54,9 @@ class Records:
         self.refused[self.size] = Refused(code, message, line)
 
 
-def split_records(lines: Sequence[str], delimiter: str, width: int, *, final: bool) -> Records:
+def split_records(
+    lines: Sequence[str], delimiter: str, width: int, *, final: bool, patient: bool = True
+) -> Records:
     """Parse lines, each with its line end.
 
     Args:
@@ -58,20 +64,23 @@ def split_records(lines: Sequence[str], delimiter: str, width: int, *, final: bo
         delimiter: one character.
         width: how many fields a record has.
         final: no more lines come.
+        patient: a record may have more than `MAX_UNFIT_LINES`.
     """
     csv.field_size_limit(2 * MAX_ROW_CHARACTERS)  # the module stops at 128 KiB unless told
     try:
         rows = list(csv.reader(lines, delimiter=delimiter, strict=True))
     except csv.Error:
-        return _split_carefully(lines, delimiter, width, final=final)
+        return _split_carefully(lines, delimiter, width, final=final, patient=patient)
     if set(map(len, rows)) - {0} <= {width}:
         return Records([row for row in rows if row])
-    return _split_carefully(lines, delimiter, width, final=final)
+    return _split_carefully(lines, delimiter, width, final=final, patient=patient)
 
 
-def _split_carefully(lines: Sequence[str], delimiter: str, width: int, *, final: bool) -> Records:
+def _split_carefully(
+    lines: Sequence[str], delimiter: str, width: int, *, final: bool, patient: bool
+) -> Records:
     records = Records()
-    start, patience = 0, PATIENCE * len(lines)
+    start, patience = 0, PATIENCE * len(lines) * patient
     while start < len(lines):
         reading = _Reading(lines, start, delimiter, final=final, patient=patience > 0)
         problem = reading.add_to(records, width)
@@ -82,7 +91,11 @@ def _split_carefully(lines: Sequence[str], delimiter: str, width: int, *, final:
             return records
         records.refuse(problem, _MESSAGES[problem], lines[reading.begin])
         start = reading.begin + 1
-        patience -= reading.at - start
+        waited = reading.at - start
+        if problem == "open_quote" and waited > LONG_WAIT_LINES:
+            records.left = list(lines[start:])
+            return records
+        patience -= waited
     return records
 
 
@@ -138,4 +151,4 @@ class _Reading:
 
 
 def _short(lines: Sequence[str], begin: int) -> bool:
-    return sum(map(len, islice(lines, begin, None))) <= MAX_ROW_CHARACTERS
+    return sum(map(len, islice(lines, begin, None))) <= MAX_WAIT_CHARACTERS

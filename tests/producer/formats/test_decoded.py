@@ -56,10 +56,17 @@ def test_long_lines_are_cut_and_no_other(lines: list[str], size: int, longest: i
         (b"a\nb", ["a\n", "b"]),
         (b"ab\ncd\nef", ["ab\n", "cd\n", "ef"]),
         (b"a\r\nb\r", ["a\r\n", "b\r"]),
+        (b"ab\r\ncd\re", ["ab\r\n", "cd\r", "e"]),
     ],
 )
 def test_few_lines(data: bytes, pieces: list[str]) -> None:
     assert [piece.text for piece in _read(data, "\r\n", 3)] == pieces
+
+
+def test_behind_a_line_that_was_cut_the_next_one_begins() -> None:
+    pieces = _read(b"a\n" + b"b" * 50 + b"\nc\n", "\n", 4, 10)
+    assert [piece.text for piece in pieces if not piece.cut] == ["a\n", "c\n"]
+    assert "".join(piece.text for piece in pieces if piece.cut).strip("b") == ""
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])

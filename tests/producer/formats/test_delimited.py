@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from core.errors import InputError
 from producer.columns import ColumnOptions, Columns
 from producer.crawl import ReadOptions
-from producer.formats import decoded, delimited
+from producer.formats import decoded, delimited, records
 from producer.formats.delimited import DelimitedReader
 from tests.producer.reading import outcomes, outcomes_of, rejects_of
 
@@ -209,3 +209,46 @@ def test_blank_lines_by_the_million_are_not_kept() -> None:
     reader = _reader(b"id,text\n" + b"\n" * (2 << 20) + "1,좋다".encode())
     assert sum(len(piece.text) for piece in reader._ahead) < 1 << 20
     assert outcomes_of(reader) == ["좋다"]
+
+
+def test_haste_ends_where_what_was_waited_for_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text of many lines is read again, far behind the quotes that did not close."""
+    monkeypatch.setattr(decoded, "READ_BYTES", 50)
+    monkeypatch.setattr(delimited, "READ_BYTES", 50)
+    monkeypatch.setattr(delimited, "MAX_WAITS", 1)
+    monkeypatch.setattr(delimited, "MAX_WAIT_CHARACTERS", 1_000)
+    monkeypatch.setattr(records, "MAX_WAIT_CHARACTERS", 1_000)
+    monkeypatch.setattr(records, "LONG_WAIT_LINES", 20)
+    many = "줄\n" * 100
+    text = 'id,text\n1,"열린\n' + "2,글\n" * 1_000 + f'3,"{many}"\n4,끝\n'
+    assert outcomes_of(_reader(text.encode())) == ["!open_quote", *["글"] * 1_000, many, "끝"]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.text('가,"\n;', max_size=9), max_size=30),
+    st.integers(1, 30),
+    st.integers(10, 60),
+    st.integers(1, 3),
+    st.booleans(),
+)
+def test_no_line_is_lost_behind_quotes_that_do_not_close(
+    junk: list[str], size: int, wait: int, lines: int, cut: bool
+) -> None:
+    """However often lines are read again, each stands in one row or in one reject."""
+    text = "a,text\n" + "".join(f"<{n}>{words}</{n}>\n" for n, words in enumerate(junk))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoded, "READ_BYTES", size)
+        patch.setattr(delimited, "READ_BYTES", size)
+        patch.setattr(delimited, "MAX_WAITS", 2)
+        patch.setattr(delimited, "MAX_WAIT_CHARACTERS", wait)
+        patch.setattr(records, "MAX_WAIT_CHARACTERS", wait)
+        patch.setattr(records, "LONG_WAIT_LINES", lines)
+        patch.setattr(records, "MAX_UNFIT_LINES", 2)
+        if cut:
+            patch.setattr(decoded, "MAX_ROW_CHARACTERS", 40)
+        words, held = _blocks(text.encode(), "utf-8")
+    assert [number for number, _row in words] == list(range(1, len(words) + 1))
+    seen = " ".join(shown.text for _number, shown in held)
+    for n in range(len(junk)):
+        assert seen.count(f"<{n}>") == 1 or (cut and seen.count(f"<{n}>") < 2)

@@ -90,6 +90,16 @@ def test_ids_are_text(tmp_path: Path, values: pa.Array, ids: list[str]) -> None:
     assert [row["external_id"] for row in _documents(path)] == ids
 
 
+def test_every_row_group_may_have_a_dictionary_of_its_own(tmp_path: Path) -> None:
+    texts = ["하나", "둘", "셋", "하나", "넷"]
+    kind = pa.dictionary(pa.int32(), pa.string())
+    path = tmp_path / "a.parquet"
+    with pyarrow.parquet.ParquetWriter(path, pa.schema([("text", kind)])) as writer:
+        for some in (texts[:2], texts[2:]):
+            writer.write_table(pa.table({"text": pa.array(some).dictionary_encode()}))
+    assert outcomes(path) == texts
+
+
 def test_blocks_are_bounded_in_rows_and_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

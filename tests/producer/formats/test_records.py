@@ -79,7 +79,7 @@ def test_an_open_quote_does_not_swallow_what_follows_up_to_the_next_quote() -> N
 
 
 def test_an_open_quote_waits_no_longer_than_a_row_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records_module, "MAX_ROW_CHARACTERS", 100)
+    monkeypatch.setattr(records_module, "MAX_WAIT_CHARACTERS", 100)
     text = '1,"열린\n' + "2,글\n" * 30
     records = _split(text, final=False)
     assert _words(records) == ["!open_quote", *["2|글"] * 30]
@@ -91,11 +91,19 @@ def test_an_open_quote_waits_no_longer_than_a_row_may_be(monkeypatch: pytest.Mon
 def test_a_file_of_nothing_but_open_quotes_ends(
     line: str, final: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(records_module, "MAX_ROW_CHARACTERS", 1_000)
+    monkeypatch.setattr(records_module, "MAX_WAIT_CHARACTERS", 1_000)
+    monkeypatch.setattr(records_module, "LONG_WAIT_LINES", 1 << 30)
     begun = time.monotonic()
     records = split_records([line] * 30_000, ",", 2, final=final)
     assert time.monotonic() - begun < 20
     assert len(records.rest) <= 1_000
+
+
+def test_behind_a_long_wait_the_lines_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records_module, "LONG_WAIT_LINES", 3)
+    records = _split('1,x\n2,"열린\n3,a\n4,b\n5,c\n6,d\n')
+    assert _words(records) == ["1|x", "!open_quote"]
+    assert records.left == ["3,a\n", "4,b\n", "5,c\n", "6,d\n"]
 
 
 @given(
