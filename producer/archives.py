@@ -7,8 +7,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 from core.errors import InputError
 
@@ -22,7 +23,20 @@ STREAMED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
 
 
-def list_members(path: Path, name: str) -> list[zipfile.ZipInfo]:
+@dataclass(frozen=True)
+class Member:
+    """A file in an archive, as the archive's directory has it."""
+
+    info: zipfile.ZipInfo
+    names_encoding: str | None
+
+    @property
+    def name(self) -> str:
+        """Its path within the archive."""
+        return self.info.filename
+
+
+def list_members(path: Path, name: str) -> list[Member]:
     """The files in an archive, sorted by name; folders and a Mac's side files are left out.
 
     Raises:
@@ -30,15 +44,37 @@ def list_members(path: Path, name: str) -> list[zipfile.ZipInfo]:
         OSError: the file cannot be read.
     """
     with open_archive(path, name) as archive:
-        members = [member for member in archive.infolist() if not member.is_dir()]
+        names_encoding = cast(Any, archive).metadata_encoding
+        members = [Member(info, names_encoding) for info in archive.infolist() if not info.is_dir()]
     for member in members:
-        _check(member, name)
-    if len({member.filename for member in members}) < len(members):
+        _check(member.info, name)
+    if len({member.name for member in members}) < len(members):
         raise InputError(f"{name}: two members have the same name")
     return sorted(
-        (member for member in members if not member.filename.startswith("__MACOSX/")),
-        key=lambda member: member.filename,
+        (member for member in members if not member.name.startswith("__MACOSX/")),
+        key=lambda member: member.name,
     )
+
+
+@contextmanager
+def open_member(source: BinaryIO, member: Member) -> Iterator[IO[bytes]]:
+    """Open a member of an archive whose directory was read before: it may name a million others.
+
+    Raises:
+        OSError: or another of `DAMAGE`: the archive is damaged or another than it was.
+    """
+    with _DirectoryKnown(source, member) as archive, archive.open(member.info) as stream:
+        yield stream
+
+
+class _DirectoryKnown(zipfile.ZipFile):
+    def __init__(self, source: BinaryIO, member: Member) -> None:
+        self._member = member
+        super().__init__(source, metadata_encoding=member.names_encoding)
+
+    def _RealGetContents(self) -> None:  # noqa: N802 - called by the class above
+        self.filelist = [self._member.info]
+        self.NameToInfo = {self._member.name: self._member.info}
 
 
 @contextmanager

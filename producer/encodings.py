@@ -63,8 +63,11 @@ def decode(pieces: Iterable[bytes], encoding: str) -> Iterator[str]:
     wide = encoding.startswith("utf-16")
     errors = "surrogatepass" if wide else "surrogateescape"
     decoder = codecs.getincrementaldecoder(encoding)(errors)
+    begun = False
     for piece in chain(pieces, (b"",)):
         text = decoder.decode(piece, final=not piece)
+        if text and not begun:  # the mark of an encoding that was named on the command line
+            text, begun = text.removeprefix("\ufeff"), True
         yield _UNDECODED.sub("\udfff", text) if wide else text
 
 

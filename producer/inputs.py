@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
@@ -74,7 +75,8 @@ class Input:
     kind: Kind
     size: int
     stamp: int
-    member: str | None = None
+    member: archives.Member | None = None
+    archive_sha256: Callable[[], str] | None = field(default=None, compare=False)
     spooled: BinaryIO | None = field(default=None, compare=False)
 
     @contextmanager
@@ -87,9 +89,8 @@ class Input:
         with ExitStack() as stack:
             raw: BinaryIO = stack.enter_context(self.open_raw())
             if self.member is not None:
-                archive = stack.enter_context(archives.open_archive(raw, self.name))
-                content = cast(BinaryIO, stack.enter_context(archive.open(self.member)))
-                begins_at = archive.getinfo(self.member).header_offset
+                member = stack.enter_context(archives.open_member(raw, self.member))
+                begins_at, content = self.member.info.header_offset, cast(BinaryIO, member)
                 if not self.kind.is_text:
                     content = stack.enter_context(_put_aside(content))
             else:
@@ -110,6 +111,8 @@ class Input:
 
     def sha256(self) -> str:
         """The digest of the file as it lies there (of its archive, for a member)."""
+        if self.archive_sha256 is not None:
+            return self.archive_sha256()
         with self.open_raw() as raw:
             return _digest(raw)
 
@@ -196,15 +199,17 @@ def _of_file(path: Path, on_note: Callable[[str], None]) -> list[Input]:
 def _members(path: Path, on_note: Callable[[str], None]) -> list[Input]:
     archive = printable(path.name)
     members = archives.list_members(path, archive)
-    kinds = [(member, kind_of(member.filename)) for member in members]
+    kinds = [(member, kind_of(member.name)) for member in members]
+    sha256 = cache(lambda: _digest_of(path))  # once for all members
     found = [
         Input(
             path,
-            f"{archive}/{printable(member.filename)}",
+            f"{archive}/{printable(member.name)}",
             kind,
-            member.compress_size,
+            member.info.compress_size,
             _stamp(path),
-            member.filename,
+            member,
+            sha256,
         )
         for member, kind in kinds
         if kind is not None
@@ -257,6 +262,11 @@ def _is_archive(path: Path) -> bool:
 def _stamp(path: Path) -> int:
     found = path.stat()
     return hash((found.st_size, found.st_mtime_ns, found.st_ino))
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as stream:
+        return _digest(stream)
 
 
 def _digest(stream: BinaryIO) -> str:

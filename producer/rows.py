@@ -111,13 +111,12 @@ class RowRules:
         value = _digits(row.external_id)
         if not isinstance(value, str) or not value.strip():
             raise _Refused("no_id", "the row has no id")
-        stripped = value.strip()
-        cleaned = storable(stripped)
+        cleaned = storable(value).strip()
         if not cleaned:
             raise _Refused("no_id", "the row has no id")
         if len(cleaned.encode()) > MAX_ID_BYTES:
             cleaned = "sha256:" + hashlib.sha256(cleaned.encode()).hexdigest()
-        return cleaned, storable(stripped) != stripped
+        return cleaned, storable(value) != value
 
     def _written_at(self, value: object) -> datetime | None:
         try:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import re
 import stat
+import time
 import zipfile
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def _file(tmp_path: Path, content: bytes) -> Path:
 
 
 def _names(path: Path) -> list[str]:
-    return [member.filename for member in list_members(path, path.name)]
+    return [member.name for member in list_members(path, path.name)]
 
 
 def test_members_are_read_in_order_of_their_names(tmp_path: Path) -> None:
@@ -161,3 +162,14 @@ def test_members_of_members(tmp_path: Path) -> None:
     path = _file(tmp_path, inner)
     options = ReadOptions(ColumnOptions(keep=("x",)))
     assert outcomes(path, options) == ["좋"]
+
+
+def test_an_archive_of_many_files_is_read_in_the_time_of_its_files(tmp_path: Path) -> None:
+    """Its directory and its digest are read once, not once for each of them."""
+    count = 4_000
+    path = _file(
+        tmp_path, zipped({f"{n:05}.json": b'{"id": 1, "text": "x"}' for n in range(count)})
+    )
+    begun = time.monotonic()
+    assert outcomes(path) == ["x"] * count
+    assert time.monotonic() - begun < 40

@@ -65,8 +65,9 @@ def test_no_byte_is_dropped(data: bytes, size: int, encoding: str) -> None:
     """Cut anywhere it decodes to the same, and what did not decode is known for it."""
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
     decoded = "".join(decode(pieces, encoding))
-    assert decoded == data.decode(encoding, "surrogateescape")
-    assert decoded.encode(encoding, "surrogateescape") == data
+    mark = codecs.BOM_UTF8 if encoding == "utf-8" else b""
+    assert decoded == data.decode(encoding, "surrogateescape").removeprefix("\ufeff")
+    assert decoded.encode(encoding, "surrogateescape") == data.removeprefix(mark)
     try:
         data.decode(encoding)
     except UnicodeDecodeError:
@@ -77,10 +78,10 @@ def test_no_byte_is_dropped(data: bytes, size: int, encoding: str) -> None:
 
 @given(st.text(st.characters(exclude_categories=()), max_size=30), st.integers(1, 5))
 def test_utf16_has_half_pairs_and_no_marks(text: str, size: int) -> None:
-    data = text.encode("utf-16", "surrogatepass")
+    data = ("." + text).encode("utf-16", "surrogatepass")
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
     decoded = "".join(decode(pieces, "utf-16"))
     assert not has_undecoded(decoded)
-    assert decoded.encode("utf-8", "replace") == text.encode("utf-16", "surrogatepass").decode(
+    assert decoded[1:].encode("utf-8", "replace") == text.encode("utf-16", "surrogatepass").decode(
         "utf-16", "surrogatepass"
     ).encode("utf-8", "replace")

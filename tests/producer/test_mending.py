@@ -32,7 +32,7 @@ def test_a_guard_is_taken_back(cell: str) -> None:
 def test_no_cell_is_run_or_rewritten(cell: str) -> None:
     guarded = guard(cell)
     assert guarded[:1] not in {"=", "+", "-", "@", "\t", "\r"}
-    assert not guarded.strip().isdigit()
+    assert not guarded.strip().isdecimal()
 
 
 @pytest.mark.parametrize(

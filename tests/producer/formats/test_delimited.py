@@ -61,6 +61,13 @@ def test_every_encoding_and_line_end_comes_to_the_same(
     assert outcomes(path) == ["좋다", '그리고, "나쁘다"', "햏햏"]
 
 
+@pytest.mark.parametrize("named", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_byte_order_mark_is_none_of_the_first_column(tmp_path: Path, named: str) -> None:
+    text = "\ufeff본문\n\ufeff좋다\n"
+    path = _file(tmp_path, text.encode("utf-16-le" if "16" in named else "utf-8"))
+    assert outcomes(path, ReadOptions(encoding=named)) == ["\ufeff좋다"]
+
+
 def test_a_newline_in_quotes_stays_what_it_is(tmp_path: Path) -> None:
     text = 'id,text\r\n1,"첫\r\n둘\n셋\r넷"\r\n2,끝\r\n'
     assert outcomes(_file(tmp_path, text)) == ["첫\r\n둘\n셋\r넷", "끝"]
