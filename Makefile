@@ -41,6 +41,8 @@ format: $(READY) ## rewrite the code as lint wants it
 
 bench: $(READY) ## the benchmarks; DATA=PATH names the labelled reviews
 	$(BIN)/python -m benchmarks.end_to_end --data '$(DATA)'
+	$(BIN)/python -m benchmarks.intake --data '$(DATA)'
+	$(BIN)/python -m benchmarks.document_keys --data '$(DATA)'
 
 clean: ## remove what was installed here, not the data in .nifos
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
