@@ -45,7 +45,11 @@ def list_members(path: Path, name: str) -> list[Member]:
     """
     with open_archive(path, name) as archive:
         names_encoding = cast(Any, archive).metadata_encoding
-        members = [Member(info, names_encoding) for info in archive.infolist() if not info.is_dir()]
+        members = [
+            Member(info, names_encoding)
+            for info in archive.infolist()
+            if not info.filename.endswith("/")  # is_dir() trips over a name that is empty
+        ]
     for member in members:
         _check(member.info, name)
     if len({member.name for member in members}) < len(members):

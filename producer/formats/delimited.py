@@ -157,6 +157,7 @@ class DelimitedReader:
         if suspect:
             bad = {at for at, row in enumerate(rows) if any(map(has_undecoded, row))}
             rejects += [self._undecoded(good[at], rows[at]) for at in sorted(bad)]
+            rejects.sort(key=lambda reject: reject.row_number)
             good = [number for at, number in enumerate(good) if at not in bad]
             rows = [row for at, row in enumerate(rows) if at not in bad]
         if is_mending_file(self.columns):

@@ -140,6 +140,7 @@ def test_a_name_with_line_ends_is_shown_on_one_line(tmp_path: Path) -> None:
         (zipped({"a.csv": CSV})[:-9], "not a zip archive"),
         (zipped({"a.md": b"x"}), "an archive without data"),
         (zipped({}), "an archive without data"),
+        (zipped({"": b"x"}), "an archive without data"),
         (zipped({"a.zip": zipped({"a.csv": CSV})}), "an archive without data"),
     ],
 )

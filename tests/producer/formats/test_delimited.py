@@ -90,6 +90,11 @@ def test_bytes_that_do_not_decode_cost_one_row(
     assert outcomes(path) == expected
 
 
+def test_rejects_come_in_the_order_of_their_rows(tmp_path: Path) -> None:
+    path = _file(tmp_path, codecs.BOM_UTF8 + b'id,text\n1,x\n2,\xff\n3,"x"y\n4,\xff\n5\n')
+    assert [reject.row_number for reject in rejects_of(path)] == [2, 3, 4, 5]
+
+
 def test_what_did_not_decode_is_shown(tmp_path: Path) -> None:
     path = _file(tmp_path, codecs.BOM_UTF8 + b"id,text\n1,x\xb0\xa1\n")
     (reject,) = rejects_of(path)
