@@ -90,11 +90,11 @@ def load(
 def progress_words(progress: Progress, seconds: float) -> str:
     """Rows, bytes, rate and time left of a load that has taken so many seconds."""
     rows = progress.counts.read
-    left = seconds * (progress.bytes_total / max(1.0, progress.bytes_read) - 1)
+    share = min(1.0, progress.bytes_read / max(1, progress.bytes_total))
+    left = f", {duration(seconds / share - seconds)} left" if share > 0 else ""
     return (
         f"{rows:,} rows, {decimal(round(progress.bytes_read))} of "
-        f"{decimal(progress.bytes_total)}, {rows / max(seconds, 0.001):,.0f} rows/s, "
-        f"{duration(left)} left"
+        f"{decimal(progress.bytes_total)}, {rows / max(seconds, 0.001):,.0f} rows/s{left}"
     )
 
 

@@ -94,7 +94,11 @@ def main() -> None:
 
 def _end(exit_code: object) -> None:
     if exit_code == INTERRUPTED:
-        _fail("interrupted; what is committed stays, the same command goes on", INTERRUPTED, False)
+        _fail(
+            "interrupted; nothing is left half done, the same command begins or goes on",
+            INTERRUPTED,
+            False,
+        )
     sys.exit(exit_code if isinstance(exit_code, int) else 0)
 
 

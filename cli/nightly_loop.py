@@ -16,14 +16,16 @@ from db import nights
 from db.engine import Engine, transaction
 from db.nights import Nightly
 from producer.ingest import Progress
-from producer.night_run import NightOutcome, run_night
+from producer.night_run import NightOutcome, place_of, run_night
 from producer.nights import DueNight, due_nights, instant_of
 from producer.rows import MAX_TEXT_BYTES
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 TICK_S = 5.0
+SETTLED_S = 60.0  # who writes a file pauses for less
 LOOK_EVERY_S = 60.0  # during a load; a night is late after an hour
+SAY_EVERY_S = 10.0
 STOP_PATIENCE_S = 20.0  # a load notices a stop at its next slice, then deletes what it has loaded
 
 
@@ -48,6 +50,7 @@ class NightWatch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nights", daemon=True)
         self._look_at = 0.0
+        self._say_at = 0.0
         self._said: dict[tuple[str, str], str | None] = {}
 
     def __enter__(self) -> NightWatch:
@@ -84,6 +87,7 @@ class NightWatch:
                 night.attempt,
                 zone=self._zone,
                 max_text_bytes=self._max_text_bytes,
+                settled_s=SETTLED_S,
                 on_progress=self._between_slices,
                 on_note=lambda note: log.info("file_noted", note=note),
             )
@@ -116,9 +120,17 @@ class NightWatch:
     def _instant(self, nightly: Nightly, night: DueNight) -> float:
         return instant_of(night.date, nightly.at, self._zone).timestamp()
 
-    def _between_slices(self, _progress: Progress) -> None:
+    def _between_slices(self, progress: Progress) -> None:
         if self._stop.is_set():
             raise _Stop
+        if time.monotonic() >= self._say_at:
+            self._say_at = time.monotonic() + SAY_EVERY_S
+            log.info(
+                "night_loading",
+                rows=progress.counts.read,
+                bytes_read=round(progress.bytes_read),
+                bytes_total=progress.bytes_total,
+            )
         if time.monotonic() >= self._look_at:
             # A night that falls due during a long load is not missed: it waits for its turn.
             with suppress(NifosError):  # the load itself will say so
@@ -141,6 +153,9 @@ class NightWatch:
             self._keep_on()
         except _Stop:
             return
+        except Exception as error:
+            log.critical("nights_broken", reason=place_of(error))
+            raise
         finally:
             if not self._stop.is_set():
                 # A process that lives on without its nights would look alive. As `start_upkeep`.

@@ -15,6 +15,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
+from producer.storable import printable
+
 PLAIN_WIDTH = 120  # of a table that goes to a file or a pipe
 LINE_EVERY_S = 10.0  # of progress in a log
 
@@ -76,7 +78,7 @@ def _cell(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.3f}"
-    return " ".join(str(value).split())
+    return printable(" ".join(str(value).split()))
 
 
 def duration(seconds: float) -> str:

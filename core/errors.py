@@ -22,8 +22,19 @@ class InputError(NifosError):
     exit_code = 2
 
 
-class ChangingFileError(InputError):
-    """A file was changed while it was read: it is still being written (exit 2)."""
+class ColumnsError(InputError):
+    """The columns of a file cannot be settled.
+
+    `brief` says so without them: where a file has no header, they are a document.
+    """
+
+    def __init__(self, brief: str, found: str) -> None:
+        super().__init__(f"{brief} {found}")
+        self.brief = brief
+
+
+class FileNotReadyError(InputError):
+    """A file cannot be read at this moment: it is being written, or its disk fails (exit 2)."""
 
     retryable = True
 

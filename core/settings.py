@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     """Data of the embedded servers, caches."""
     timezone: str = "Asia/Seoul"
     """What a time without a zone means, and the zone whose days are counted."""
-    max_text_bytes: int = Field(default=1 << 20, ge=1, le=16 << 20)
+    max_text_bytes: int = Field(default=1 << 20, ge=1, le=4 << 20)
     """Of UTF-8: a longer text is rejected. 1 MiB unless set; more is a file in a cell."""
     worker_processes: int | None = Field(default=None, ge=1, le=64)
     """Children of one worker. Unset: one a core on a CPU, two on a GPU."""

@@ -11,7 +11,15 @@ from sqlalchemy.engine import URL, make_url
 
 from core.errors import DatabaseError, InputError, NifosError
 
-__all__ = ["Connection", "Engine", "database_errors", "make_engine", "session", "transaction"]
+__all__ = [
+    "Connection",
+    "Engine",
+    "closed_on_error",
+    "database_errors",
+    "make_engine",
+    "session",
+    "transaction",
+]
 
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 120_000  # the longest statement (forget, a slice of a load) takes seconds
@@ -36,13 +44,14 @@ def make_engine(database_url: str, *, pool_size: int = 2) -> Engine:
     return create_engine(
         _with_driver(database_url),
         pool_size=pool_size,
-        max_overflow=2,
+        max_overflow=4,  # a scheduler uses four at once: feeder, night, its load, its calendar
         pool_pre_ping=True,
         pool_timeout=CONNECT_TIMEOUT_S,
         hide_parameters=True,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
             "application_name": "nifos",
+            "client_encoding": "utf8",  # what is sent by COPY is, whatever PGCLIENTENCODING says
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
@@ -86,6 +95,20 @@ def session(engine: Engine) -> Iterator[Connection]:
     """
     with database_errors(), engine.connect() as connection:
         yield connection
+
+
+@contextmanager
+def closed_on_error(connection: Connection) -> Iterator[None]:
+    """Tidy up on a connection that may be broken.
+
+    Where that fails the connection is closed instead, and its transaction and its locks end with
+    it; the error that led here is not hidden by another.
+    """
+    try:
+        yield
+    except (exc.SQLAlchemyError, psycopg.Error):
+        if not connection.invalidated:
+            connection.invalidate()
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def known_documents(
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor:
         cursor.execute(
-            "select given.place::int - 1, d.text_hash::text"  # noqa: S608 - one of two of ours
+            "select given.place::int - 1, '\\x' || encode(d.text_hash, 'hex')"  # noqa: S608 - one of two of ours
             f" from unnest({given}) with ordinality given (external_id, place)"
             " cross join lateral (select text_hash from document"
             "  where source_id = %s and external_id = given.external_id limit 1) d",
@@ -75,16 +75,19 @@ def grow_chunk(connection: Connection, chunk_id: int, n_documents: int) -> None:
     )
 
 
-def insert_documents(connection: Connection, csv: bytes) -> None:
-    r"""Write documents.
+def insert_documents(connection: Connection, csv: bytes) -> int:
+    r"""Write documents. Returns how many PostgreSQL took.
 
     Args:
         connection: in the transaction that will also count them.
         csv: without a header, the columns of `DOCUMENT_COLUMNS`; an empty cell without quotes is
             null. The text hash is hexadecimal behind `\\x`.
     """
-    with _copy(connection, f"copy document ({', '.join(DOCUMENT_COLUMNS)}) from stdin csv") as copy:
-        copy.write(csv)
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor:
+        with cursor.copy(f"copy document ({', '.join(DOCUMENT_COLUMNS)}) from stdin csv") as copy:
+            copy.write(csv)
+        return int(cursor.rowcount)
 
 
 def insert_rejects(connection: Connection, rows: Iterable[Sequence[object]]) -> None:

@@ -40,11 +40,10 @@ def count_codes(connection: Connection, crawl_id: int) -> list[CodeCount]:
     """The reasons of a crawl's rejects, the most frequent first."""
     rows = connection.execute(
         text(
-            "select code, n, message, file, row_number, held from ("
-            "  select *, count(*) over (partition by code) as n,"
-            "   row_number() over (partition by code order by id) as place"
-            "  from reject where crawl_id = :crawl) counted"
-            " where place = 1 order by n desc, code"
+            "select r.code, counted.n, r.message, r.file, r.row_number, r.held from ("
+            "  select count(*) as n, min(id) as first from reject where crawl_id = :crawl"
+            "  group by code) counted"
+            " join reject r on r.id = counted.first order by counted.n desc, r.code"
         ),
         {"crawl": crawl_id},
     )
@@ -56,7 +55,7 @@ def each_reject(connection: Connection, crawl_id: int) -> Iterator[RejectRow]:
     rows = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(
         text(
             "select file, row_number, code, message, held, held_whole, external_id"
-            " from reject where crawl_id = :crawl order by file, row_number, id"
+            " from reject where crawl_id = :crawl order by id"
         ),
         {"crawl": crawl_id},
     )

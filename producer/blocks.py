@@ -7,8 +7,9 @@ is decided here, never that a row is bad. So both ways come to the same document
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ from producer.columns import Columns
 from producer.held import Held
 from producer.plain import Values, plain_ids, plain_texts, plain_times, value_at
 from producer.rows import Document, RawRow, Reject, RowRules
-from producer.storable import storable_json
+from producer.storable import storable, storable_json
 
 DOCUMENTS = pa.schema(
     [
@@ -45,12 +46,14 @@ class RawBlock:
         values: of each column that is read, as long as `numbers`.
         hold: shows the row at a place as it was.
         rejects: rows between these that the reader itself could make nothing of.
+        characters: about as many as it keeps in memory for `hold`.
     """
 
     numbers: Sequence[int]
     values: Mapping[str, Values]
     hold: Callable[[int], Held]
     rejects: Sequence[Reject] = ()
+    characters: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class Block:
     rejects: list[Reject]
     hold_row: Callable[[int], Held]
     """Shows the row of a number as it was."""
+    characters: int
+    """About as many as it keeps in memory: of its rows as they were, and of its rejects."""
 
     @property
     def rows(self) -> int:
@@ -78,7 +83,7 @@ class BlockRules:
     def read(self, raw: RawBlock) -> Block:
         """Check a block of rows. It never raises: a bad row is data."""
         documents, slow = self._plain_documents(raw)
-        rejects = list(raw.rejects)
+        rejects = [self._with_id(reject) for reject in raw.rejects]
         if slow:
             read = [self.rules.read(self._row(raw, place)) for place in slow]
             rejects += [row for row in read if isinstance(row, Reject)]
@@ -87,14 +92,26 @@ class BlockRules:
                 documents = pa.concat_tables([documents, _as_table(others)]).sort_by("row_number")
             rejects.sort(key=lambda reject: reject.row_number)
         numbers = raw.numbers
-        return Block(_hashed(documents), rejects, lambda number: raw.hold(numbers.index(number)))
+        return Block(
+            _hashed(documents),
+            rejects,
+            lambda number: raw.hold(bisect_left(numbers, number)),
+            raw.characters + sum(len(reject.held.text) for reject in rejects),
+        )
+
+    def _with_id(self, reject: Reject) -> Reject:
+        """Give a row that the reader refused the id that it would have had by its number."""
+        if self.rules.make_id is None:
+            return reject
+        return replace(reject, external_id=self.rules.make_id(reject.row_number))
 
     def _plain_documents(self, raw: RawBlock) -> tuple[pa.Table, list[int]]:
         """The rows that are plain in every column, and the places of all others."""
         columns, values = self.columns, raw.values
         size = len(raw.numbers)
         text, text_ok = plain_texts(values[columns.text], self.rules.max_text_bytes)
-        times, times_ok = plain_times(values.get(columns.written_at or ""), size, self.rules.zone)
+        written_at = None if columns.written_at is None else values[columns.written_at]
+        times, times_ok = plain_times(written_at, size, self.rules.zone)
         if self.rules.make_id is not None:
             made = [self.rules.make_id(number) for number in raw.numbers]
             ids, ids_ok = pa.array(made, pa.large_string()), None
@@ -118,15 +135,13 @@ class BlockRules:
         if not self.columns.keep:
             return pa.nulls(size, pa.large_string()), None
         written: list[str | None] = []
+        plain: list[bool] = []
         for place in range(size):
             kept = self._kept(raw, place)
             # Whatever is taken out of a value counts as a repair: that is for the row rules.
-            plain = all(
-                not isinstance(v, str) or (v.isascii() and "\0" not in v) for v in kept.values()
-            )
-            written.append(storable_json(kept) if plain else None)
-        made = pa.array(written, pa.large_string())
-        return made, made.is_valid()
+            plain.append(all(map(_is_plain, kept.values())))
+            written.append(storable_json(kept) if kept and plain[-1] else None)
+        return pa.array(written, pa.large_string()), pa.array(plain, pa.bool_())
 
     def _kept(self, raw: RawBlock, place: int) -> dict[str, object]:
         kept = {name: value_at(raw.values[name], place) for name in self.columns.keep}
@@ -146,6 +161,12 @@ class BlockRules:
             lambda: raw.hold(place),
             self._kept(raw, place),
         )
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, str):
+        return storable(value) == value
+    return isinstance(value, bool | int | float)
 
 
 def _hashed(documents: pa.Table) -> pa.Table:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.errors import InputError
+from core.errors import ColumnsError
+from producer.mending import MENDED_COLUMNS, REJECT_COLUMNS, is_mending_file
 from producer.storable import printable
 
 TEXT_NAMES = (
@@ -49,14 +51,17 @@ def find_columns(found: Sequence[str], options: ColumnOptions, file: str) -> Col
     """Settle the columns of one file.
 
     Raises:
-        InputError: a named column is not there or there twice, or none or several could be the
+        ColumnsError: a named column is not there or there twice, or none or several could be the
             text. It lists the columns found.
     """
+    if is_mending_file(found):
+        kept = tuple(n for n in found if n not in (*MENDED_COLUMNS, *REJECT_COLUMNS))
+        return Columns("text", "id", "written_at", kept)
     text = _named(found, options.text, file) or _only(found, TEXT_NAMES)
     if text is None:
         candidates = [name for name in found if _plain(name) in TEXT_NAMES]
         what = "more than one text column" if candidates else "no text column"
-        raise InputError(f"{file}: {what} among {_listed(found)}; name it with --text-column")
+        raise ColumnsError(f"{file}: {what}", f"among {_listed(found)}; name it with --text-column")
     columns = Columns(
         text,
         _named(found, options.external_id, file) or _first(found, ID_NAMES),
@@ -65,9 +70,7 @@ def find_columns(found: Sequence[str], options: ColumnOptions, file: str) -> Col
     )
     twice = next((name for name in columns.names if found.count(name) > 1), None)
     if twice is not None:
-        raise InputError(
-            f"{file}: two columns are named {printable(twice[:40])!r} among {_listed(found)}"
-        )
+        raise ColumnsError(f"{file}: two columns have the same name", f"among {_listed(found)}")
     return columns
 
 
@@ -78,7 +81,7 @@ def names_text(found: Sequence[str], options: ColumnOptions) -> bool:
 
 def _named(found: Sequence[str], wanted: str | None, file: str) -> str | None:
     if wanted is not None and wanted not in found:
-        raise InputError(f"{file}: no column {wanted!r} among {_listed(found)}")
+        raise ColumnsError(f"{file}: no column {wanted!r}", f"among {_listed(found)}")
     return wanted
 
 
@@ -93,7 +96,7 @@ def _first(found: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def _plain(name: str) -> str:
-    return name.strip().lower()
+    return unicodedata.normalize("NFC", name).strip().lower()  # a Mac writes Hangul taken apart
 
 
 def _listed(found: Sequence[str]) -> str:

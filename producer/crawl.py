@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from core.errors import ChangingFileError, InputError
+from core.errors import FileNotReadyError, InputError
 from producer.blocks import Block, BlockRules
 from producer.columns import ColumnOptions, Columns, find_columns
-from producer.formats.opening import damage_told, open_reader, settle_format
+from producer.formats.opening import CHANGED, damage_told, open_reader, settle_format
 from producer.inputs import STDIN, Input, find_inputs
 from producer.rows import MAX_TEXT_BYTES, RowRules
 from producer.storable import storable
@@ -90,7 +90,7 @@ def find_files(
 
 
 def _check(found: Input, options: ReadOptions, on_note: Callable[[str], None]) -> CrawlFile:
-    with damage_told(found.name):
+    with damage_told(found.name, has_changed=found.has_changed):
         format_, encoding = settle_format(found, options.encoding)
         with open_reader(found, format_, encoding, options.columns) as (reader, _opened):
             columns = (
@@ -131,7 +131,7 @@ def read(
     make_id = None if file.key is None else f"{file.key}:{{}}".format
     rules = BlockRules(RowRules(zone, make_id, max_text_bytes), file.columns)
     rows = [0]
-    with damage_told(file.name, rows):
+    with damage_told(file.name, rows, has_changed=file.input.has_changed):
         opening = open_reader(file.input, file.format, file.encoding, file.options)
         with opening as (reader, opened):
             for raw in reader.blocks(file.columns):
@@ -141,4 +141,4 @@ def read(
                 on_bytes(opened.position() if fraction is None else fraction * file.size)
                 yield block
         if file.input.has_changed():
-            raise ChangingFileError(f"{file.name}: was changed while it was read; try again")
+            raise FileNotReadyError(f"{file.name}: {CHANGED}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from zoneinfo import ZoneInfo
@@ -19,10 +19,11 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import structlog
 
-from core.errors import InputError, ServiceError
+from core.errors import InputError, ModelError, NifosError, ServiceError
 from db import crawls, intake, locks
 from db.crawls import CrawlCounts
-from db.engine import Connection, Engine, session
+from db.engine import Connection, Engine, closed_on_error, session
+from db.versions import active_version
 from producer.ahead import read_ahead
 from producer.chunks import ChunkFill
 from producer.crawl import CrawlFile
@@ -115,6 +116,8 @@ def ingest(
 
 
 def _begin(connection: Connection, source_id: int, max_reject_ratio: float) -> _Load:
+    if active_version(connection) is None:  # said now, not after an hour of loading
+        raise ModelError("no version is active: activate one with `nifos models activate NAME`")
     if crawls.discard_unreleased(connection, source_id):
         log.info("unfinished_load_discarded", source_id=source_id)
     crawl_id = crawls.begin_crawl(connection, source_id)
@@ -126,8 +129,8 @@ def _undone_on_error(load: _Load, run: Callable[[], LoadedCrawl]) -> LoadedCrawl
     try:
         return run()
     except BaseException:
-        # Also when interrupted by a person. If the connection is gone, the next load clears up.
-        if not load.connection.invalidated:
+        # Also when interrupted by a person. Where it cannot be done, the next load clears up.
+        with closed_on_error(load.connection), suppress(InputError):  # forgotten meanwhile
             load.connection.rollback()
             crawls.delete_crawl(load.connection, load.crawl_id)
             load.connection.commit()
@@ -161,10 +164,10 @@ def _run(
 
 
 def _unlock(connection: Connection, source_id: int) -> None:
-    if connection.invalidated:
-        return  # the lock went with the connection
-    locks.release_load_lock(connection, source_id)
-    connection.commit()
+    with closed_on_error(connection):  # the lock goes with the connection
+        connection.rollback()
+        locks.release_load_lock(connection, source_id)
+        connection.commit()
 
 
 def _judge(load: _Load) -> None:
@@ -233,7 +236,12 @@ def _insert(load: _Load, documents: pa.Table) -> None:
     table = pa.table([columns[name] for name in names], names=names).combine_chunks()
     csv = pa.BufferOutputStream()
     pyarrow.csv.write_csv(table, csv, _WITHOUT_HEADER)
-    intake.insert_documents(load.connection, csv.getvalue().to_pybytes())
+    taken = intake.insert_documents(load.connection, csv.getvalue().to_pybytes())
+    if taken != documents.num_rows:
+        # Before 18, a line of the two characters \. within a text ends the copy.
+        raise NifosError(
+            f"PostgreSQL took {taken:,} of {documents.num_rows:,} documents: it must be 18 or later"
+        )
 
 
 def _as_utc(instants: pa.ChunkedArray) -> pa.ChunkedArray:

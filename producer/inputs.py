@@ -131,6 +131,12 @@ def kind_of(name: str) -> Kind | None:
     return Kind(known[suffix], packed) if suffix in known else None
 
 
+def is_readable_name(name: str) -> bool:
+    """Tell whether a file found in a directory is one to read; hidden ones and locks are not."""
+    is_ours = PurePosixPath(name.lower()).suffix == ".zip" or kind_of(name) is not None
+    return is_ours and not name.startswith((".", "~$"))
+
+
 def find_inputs(
     paths: Sequence[Path],
     *,
@@ -175,7 +181,7 @@ def _children(
         files = sorted(child for child in directory.glob(pattern or "*") if child.is_file())
     except (NotImplementedError, ValueError) as error:
         raise InputError(f"--pattern {pattern!r}: {error}") from None
-    ours = [child for child in files if _is_archive(child) or kind_of(child.name)]
+    ours = [child for child in files if is_readable_name(child.name)]
     if not ours:
         what = f"no file matches {pattern!r}" if pattern else f"a directory without data ({KNOWN})"
         raise InputError(f"{printable(str(directory))}: {what}")

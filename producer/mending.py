@@ -14,11 +14,12 @@ from typing import Any
 
 from producer.storable import storable
 
+MENDED_COLUMNS = ("id", "text", "written_at")
 REJECT_COLUMNS = ("reject_file", "reject_row", "reject_code", "reject_message", "reject_held")
 
 _GUARD = "'"
-# What a spreadsheet would run, or take for a guard; a number, date or time that it would rewrite.
-_NEEDS_GUARD = re.compile(r"[=+\-@\t\r']|[\d.,:/+\-eE%\s]+\Z")
+# What a spreadsheet would run, or take for a guard, or rewrite as a number, a date or a time.
+_NEEDS_GUARD = re.compile(r"[=+\-@\t\r'\d.,:/(%₩￦$€¥£]|오전|오후|(?:true|false)\Z", re.IGNORECASE)
 
 
 def guard(cell: str) -> str:
@@ -32,13 +33,15 @@ def unguard(cell: str) -> str:
 
 
 def is_mending_file(columns: Sequence[str]) -> bool:
-    """Tell whether a file with these columns is one of rejected rows."""
-    return set(REJECT_COLUMNS) <= set(columns)
+    """Tell whether a file with these columns is one of rejected rows: one of theirs is enough."""
+    there = set(columns)
+    return set(MENDED_COLUMNS) <= there and not there.isdisjoint(REJECT_COLUMNS)
 
 
 def mending_columns(kept: Sequence[str]) -> list[str]:
     """The columns of a file of rejected rows: what is read again, then why it was rejected."""
-    return ["id", "text", "written_at", *kept, *REJECT_COLUMNS]
+    also = (name for name in kept if name not in MENDED_COLUMNS)
+    return [*MENDED_COLUMNS, *also, *REJECT_COLUMNS]
 
 
 def mending_cells(
@@ -51,8 +54,8 @@ def mending_cells(
 ) -> list[str]:
     """The cells that are read again, of one rejected row.
 
-    A row that is no JSON object, or of which a part was cut off, leaves its text empty: whoever
-    sends it as it is gets it rejected again, not half of it accepted.
+    A row that is no JSON object, of which a part was cut off, or whose text was none, leaves it
+    empty: whoever sends it as it is gets it rejected again, not half of it accepted.
 
     Args:
         held: the row as it was.
@@ -65,7 +68,10 @@ def mending_cells(
     read = [row.get(columns.get(name)) for name in ("external_id", "text", "written_at")]
     if read[0] is None:
         read[0] = external_id
-    return [guard(_shown(value)) for value in (*read, *(row.get(name) for name in kept))]
+    if not isinstance(read[1], str):
+        read[1] = None  # a text that was a number or a list is not one for being written out
+    also = [row.get(name) for name in kept if name not in MENDED_COLUMNS]
+    return [guard(_shown(value)) for value in (*read, *also)]
 
 
 def _object(held: str) -> dict[Any, Any]:

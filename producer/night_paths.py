@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import glob
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from string import Formatter
 
-from core.errors import InputError
+from core.errors import FileNotReadyError, InputError
+from producer.inputs import is_readable_name
 
 # Two dates with no number and no weekday in common: a format that makes them equal shows no date.
 _PROBES = (dt.date(2026, 11, 1), dt.date(2027, 12, 23))
@@ -52,13 +55,31 @@ def fill_in(pattern: str, date: dt.date) -> str:
 
 
 def find_paths(pattern: str, date: dt.date) -> list[Path]:
-    """What lies there for one night, sorted. A directory without anything in it is nothing yet."""
+    """What lies there for one night and can be read, sorted.
+
+    A file under a name that is none of ours, such as `posts.csv.tmp`, is nothing yet; so is a
+    directory that holds no other.
+    """
     found = (Path(name) for name in glob.glob(fill_in(pattern, date), recursive=True))  # noqa: PTH207 - absolute patterns
-    return sorted(path for path in found if not _is_empty_directory(path))
+    return sorted(path for path in found if _files_of(path))
 
 
-def _is_empty_directory(path: Path) -> bool:
+def require_settled(paths: Sequence[Path], settled_s: float) -> None:
+    """Refuse files that were changed a moment ago: whoever writes them may not be done.
+
+    Raises:
+        FileNotReadyError: naming the first.
+    """
+    now = time.time()
+    for file in (file for path in paths for file in _files_of(path)):
+        # One from the future is of a clock that is wrong: there is no end to wait for.
+        if 0 <= now - file.stat().st_mtime < settled_s:
+            raise FileNotReadyError(f"{file.name}: was changed a moment ago; it may not be whole")
+
+
+def _files_of(path: Path) -> list[Path]:
     try:
-        return path.is_dir() and next(path.iterdir(), None) is None
+        files = list(path.iterdir()) if path.is_dir() else [path]
     except OSError:
-        return False  # reading it will say what is wrong
+        return [path]  # reading it will say what is wrong
+    return [file for file in files if is_readable_name(file.name)]

@@ -10,17 +10,18 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from core.errors import DatabaseError, NifosError, ServiceError
+from core.errors import ColumnsError, DatabaseError, FileNotReadyError, NifosError, ServiceError
 from db import nights
 from db.engine import Connection, Engine, session, transaction
 from db.nights import Claim, Nightly
 from producer.columns import ColumnOptions
 from producer.crawl import ReadOptions, find_files
 from producer.ingest import MAX_REJECT_RATIO, LoadedCrawl, Progress, ingest
-from producer.night_paths import fill_in, find_paths
+from producer.night_paths import fill_in, find_paths, require_settled
 from producer.rows import MAX_TEXT_BYTES
 
 MISSING_RETRY_S = 600.0  # a crawl that is late: looking is cheap
@@ -84,6 +85,7 @@ def run_night(
     *,
     zone: ZoneInfo,
     max_text_bytes: int = MAX_TEXT_BYTES,
+    settled_s: float = 0.0,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
     on_note: Callable[[str], None] = lambda _note: None,
 ) -> NightOutcome | None:
@@ -96,6 +98,7 @@ def run_night(
         seen_attempt: its attempt when it was found to be due, 0 where it had no row.
         zone: of times that name none.
         max_text_bytes: of UTF-8; a longer text is rejected.
+        settled_s: a file that was changed so recently is still being written.
         on_progress: told after each slice; an exception of it ends the load.
         on_note: told what is odd about a file.
 
@@ -111,7 +114,7 @@ def run_night(
         if claimed is None:
             return None
         try:
-            return _Run(engine, nightly, date, claimed, zone, max_text_bytes).run(
+            return _Run(engine, nightly, date, claimed, zone, max_text_bytes, settled_s).run(
                 on_progress, on_note
             )
         finally:
@@ -130,6 +133,7 @@ class _Run:
     claimed: Claim
     zone: ZoneInfo
     max_text_bytes: int
+    settled_s: float
 
     def run(
         self, on_progress: Callable[[Progress], None], on_note: Callable[[str], None]
@@ -139,9 +143,10 @@ class _Run:
         except NifosError as error:
             if error.retryable:  # a service is away, or a file is still being written
                 return self._end("waiting", str(error), error, WAITING_RETRY_S)
-            return self._end("failed", str(error), error, None)
+            brief = error.brief if isinstance(error, ColumnsError) else str(error)
+            return self._end("failed", brief, error, None)
         except Exception as error:  # noqa: BLE001 - recorded as the night's own failure
-            return self._end("failed", _place(error), error, None)
+            return self._end("failed", place_of(error), error, None)
         except BaseException:
             with suppress(DatabaseError):  # then the lock goes with the connection
                 self._end("waiting", "interrupted", None, 0.0)
@@ -157,6 +162,7 @@ class _Run:
         paths = find_paths(self.nightly.path, self.date)
         if not paths:
             return None
+        require_settled(paths, self.settled_s)
         options = NightOptions.from_row(self.nightly.options)
         return ingest(
             self.engine,
@@ -166,10 +172,12 @@ class _Run:
             max_text_bytes=self.max_text_bytes,
             max_reject_ratio=options.max_reject_ratio,
             on_progress=on_progress,
-            on_release=self._finish,
+            on_release=lambda connection, crawl_id: self._finish(connection, crawl_id, paths),
         )
 
-    def _finish(self, connection: Connection, crawl_id: int) -> None:
+    def _finish(self, connection: Connection, crawl_id: int, paths: list[Path]) -> None:
+        if find_paths(self.nightly.path, self.date) != paths:
+            raise FileNotReadyError(f"{self.date}: more files came while those were read")
         if not nights.finish(connection, self.claimed, crawl_id):
             raise NightLost(
                 f"the night of {self.date} was taken over by another process, "
@@ -184,7 +192,7 @@ class _Run:
         return NightOutcome(state if ours else "lost", None, reason, error)
 
 
-def _place(error: Exception) -> str:
-    # Type and place only: the message of a foreign exception may quote a document.
+def place_of(error: Exception) -> str:
+    """Type and place only: the message of a foreign exception may quote a document."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} at {frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"

@@ -74,10 +74,13 @@ def plain_times(
     if values is None:
         return pa.nulls(size, INSTANT), None
     nothing = pa.nulls(size, INSTANT), pa.repeat(False, size)
+    if isinstance(values, list) and len(set(map(type, values)) - {type(None)}) > 1:
+        return nothing  # of dates and times Arrow would make dates
     try:
         array = pa.array(values) if isinstance(values, list) else values
         if pa.types.is_timestamp(array.type):
-            array = array.cast(pa.timestamp("us", array.type.tz), safe=False)
+            # Nanoseconds are cut off; a second that does not fit is an error, not another time.
+            array = array.cast(pa.timestamp("us", array.type.tz), safe=array.type.unit != "ns")
         encoded = array.dictionary_encode(null_encoding="mask")
         different = encoded.dictionary.to_pylist()
     except _UNFIT:
@@ -97,11 +100,20 @@ def value_at(values: Values, place: int) -> object:
     except UnicodeDecodeError:
         return BAD_BYTES
     except (OverflowError, ValueError):
-        return _Unreadable()
+        return UnreadableValue(getattr(values[place], "value", None))
 
 
-class _Unreadable:
-    """A value that Python cannot hold, such as a time in the year 20000: no rule accepts it."""
+class UnreadableValue:
+    """A value that Python cannot hold, such as a time in the year 300000: no rule accepts it.
+
+    As text it is its number in Arrow.
+    """
+
+    def __init__(self, number: object) -> None:
+        self._number = number
+
+    def __str__(self) -> str:
+        return str(self._number)
 
 
 def _strings(values: Values) -> pa.Array:

@@ -15,7 +15,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from producer.held import BAD_BYTES_CODE, BAD_BYTES_MESSAGE, Held
-from producer.storable import storable, storable_json
+from producer.storable import is_storable, storable, storable_json
 from producer.times import UnreadableTime, parse_time
 from sentiment.text import is_blank
 
@@ -159,5 +159,4 @@ def _digits(value: object) -> object:
 def _extra(values: Mapping[str, object] | None) -> tuple[str | None, bool]:
     if not values:
         return None, False
-    written = storable_json(values)
-    return written, any(isinstance(v, str) and storable(v) != v for v in values.values())
+    return storable_json(values), not is_storable(values)

@@ -15,16 +15,13 @@ _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udff
 
 def storable(value: str) -> str:
     """Take out what PostgreSQL cannot hold: NUL is dropped, a lone surrogate becomes U+FFFD."""
-    if "\x00" in value:
-        value = value.replace("\x00", "")
-    if value.isascii():
-        return value
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        # Two surrogates that belong together are one character; what is left over is damage.
-        value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return value
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            # Two surrogates that belong together are one character; what is left over is damage.
+            value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value.replace("\x00", "")
 
 
 def printable(name: str) -> str:
@@ -35,12 +32,21 @@ def printable(name: str) -> str:
 def storable_json(values: Mapping[str, object]) -> str:
     """Write kept columns as a JSON object that `jsonb` takes.
 
-    A number keeps its digits where a JSON number can; NaN and infinity, which JSON has not, become
-    null; what else JSON does not know (a time, bytes) becomes text.
+    A number keeps its value, as text where no JSON number has it; NaN and infinity, which JSON has
+    not, become null; what else JSON does not know (a time, bytes) becomes text.
     """
     return json.dumps(
         {storable(name): _plain(value) for name, value in values.items()}, ensure_ascii=False
     )
+
+
+def is_storable(value: object) -> bool:
+    """Tell whether nothing would be taken out of a value, however deep within."""
+    if isinstance(value, str):
+        return storable(value) == value
+    if isinstance(value, Mapping):
+        return all(is_storable(str(name)) and is_storable(v) for name, v in value.items())
+    return not isinstance(value, list | tuple) or all(map(is_storable, value))
 
 
 def _plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
@@ -42,7 +43,10 @@ def rejects(
                 raise InputError(f"no crawl {crawl}: `nifos status` lists them")
         if csv_file is not None:
             count = _write(services, crawl, csv_file)
-            say(f"{count:,} rows written to {csv_file}; mend them and `nifos enqueue` that file")
+            say(
+                f"{count:,} rows written to {csv_file}; mend them, then "
+                f"`nifos enqueue {csv_file} --source …` with the source that they had"
+            )
         elif json:
             print_json([code.__dict__ for code in found])
         else:
@@ -69,6 +73,8 @@ def _shortened(held: str) -> str:
 
 def _write(services: Services, crawl: int, path: Path) -> int:
     """Write the rows aside, then under their name: a file that is there is whole."""
+    if not path.name or path.is_dir():
+        raise InputError(f"{path}: is a directory; --csv takes the name of a file")
     aside = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         with aside.open("w", encoding="utf-8-sig", newline="") as stream:
@@ -80,7 +86,8 @@ def _write(services: Services, crawl: int, path: Path) -> int:
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()
     return count
 
 

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from producer.encodings import decode
 from producer.formats.reader import MAX_ROW_CHARACTERS
 
+CUT_CHARACTERS = 1 << 13  # of a line too long to be held: enough to show it
 READ_BYTES = 1 << 19  # some 5,000 rows of a crawl
 
 
@@ -53,7 +54,7 @@ def read_lines(stream: BinaryIO, encoding: str, *, ends: str) -> Iterator[Piece]
                 kept.append(text)
             elif not skipping:
                 skipping = True
-                yield Piece("".join(kept), cut=True)
+                yield Piece("".join(kept)[:CUT_CHARACTERS], cut=True)
                 kept.clear()
             continue
         whole, rest = text[:cut_at], text[cut_at:]

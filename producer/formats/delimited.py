@@ -134,7 +134,7 @@ class DelimitedReader:
                 again.append(self._split(_lines(rows.text), final=True).rows)
             return hold_row(self._by_column(again[0][at]))
 
-        return RawBlock(numbers, values, hold)
+        return RawBlock(numbers, values, hold, characters=len(rows.text))
 
     def _split(self, lines: Sequence[str], *, final: bool) -> Records:
         width, patient = len(self.columns), self._hurried <= 0
@@ -163,7 +163,8 @@ class DelimitedReader:
         if is_mending_file(self.columns):
             rows = [[unguard(field) for field in row] for row in rows]
         values = {name: [row[at] for row in rows] for name, at in self._places.items()}
-        return RawBlock(good, values, lambda at: hold_row(self._by_column(rows[at])), rejects)
+        size = sum(len(field) for row in rows for field in row)
+        return RawBlock(good, values, lambda at: hold_row(self._by_column(rows[at])), rejects, size)
 
     def _undecoded(self, number: int, row: Sequence[str]) -> Reject:
         held = hold_row(self._by_column(row))

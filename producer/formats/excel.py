@@ -12,7 +12,7 @@ from producer.archives import check_sizes
 from producer.blocks import RawBlock
 from producer.columns import Columns
 from producer.formats.excel_book import ExcelBook
-from producer.formats.reader import BLOCK_ROWS
+from producer.formats.reader import BLOCK_CHARACTERS, BLOCK_ROWS
 from producer.held import Held, hold_row
 from producer.mending import is_mending_file, unguard
 from producer.rows import Reject
@@ -37,25 +37,30 @@ class ExcelReader:
         """See `Reader`."""
         places = {name: self.columns.index(name) for name in columns.names}
         number = 1
-        while rows := self._next_rows():
+        while True:
+            rows, size = self._next_rows()
+            if not rows:
+                return
             good, rejects = self._sorted(rows, number)
             found = {name: [row[at] for _number, row in good] for name, at in places.items()}
-            yield RawBlock([n for n, _row in good], found, self._holder(good), rejects)
+            yield RawBlock([n for n, _row in good], found, self._holder(good), rejects, size)
             number += len(rows)
 
     def fraction(self) -> float | None:
         """See `Reader`."""
         return None
 
-    def _next_rows(self) -> list[list[object]]:
+    def _next_rows(self) -> tuple[list[list[object]], int]:
+        """Some rows, and how many characters are in them."""
         rows = [] if self._ahead is None else [self._ahead]
-        self._ahead = None
+        self._ahead, size = None, 0
         with _damage_told():
             for row in self._rows:
                 rows.append(row)
-                if len(rows) == BLOCK_ROWS:
+                size += sum(len(value) for value in row if isinstance(value, str))
+                if len(rows) == BLOCK_ROWS or size > BLOCK_CHARACTERS:
                     break
-        return rows
+        return rows, size
 
     def _sorted(
         self, rows: Sequence[list[object]], first: int

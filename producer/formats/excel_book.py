@@ -81,9 +81,7 @@ class ExcelBook(ExcelReader):  # type: ignore[misc]
                 timedelta_formats=book._timedelta_formats,
             )
             for element in _each(source, _ROW, within=_SHEET_DATA):
-                _number, cells = parser.parse_row(element)
-                parser.row_dimensions.clear()  # heights of rows, kept for ever
-                if values := _values(cells):
+                if values := _row_values(parser, element):
                     yield values
 
 
@@ -149,6 +147,16 @@ def _content(element: Element) -> str:
         if part.tag in (_TEXT, _RUN)
     ]
     return "".join(part for part in parts if part)
+
+
+def _row_values(parser: WorkSheetParser, element: Element) -> list[object]:
+    try:
+        _number, cells = parser.parse_row(element)
+    except Exception:  # noqa: BLE001 - a word where a number is promised, whatever that raises
+        # One bad row; and the words of the error would quote it.
+        return [ExcelError(" ".join(element.itertext()))]
+    parser.row_dimensions.clear()  # heights of rows, kept for ever
+    return _values(cells)
 
 
 def _values(cells: list[dict[str, Any]]) -> list[object]:

@@ -29,13 +29,14 @@ class JsonArrayReader:
         self._elements = _Buffer(read_text(stream, encoding)).elements()
         self._ahead: list[tuple[object, str]] = []
         keys: dict[str, None] = {}
-        size = 0
+        size = objects = 0
         for value, text in self._elements:
             self._ahead.append((value, text))
             size += len(text)
             if isinstance(value, dict):
                 keys.update(dict.fromkeys(value))
-            if len(self._ahead) == COLUMN_SAMPLE_ROWS or size > BLOCK_CHARACTERS:
+                objects += 1
+            if objects == COLUMN_SAMPLE_ROWS or size > BLOCK_CHARACTERS:
                 break
         self.columns = list(keys)
         self.has_rows = bool(self._ahead)

@@ -43,8 +43,9 @@ def make_block(
         ]
         numbers = [first + at for at in good]
         rows, texts = [values[at] for at in good], [lines[at] for at in good]
+    size = sum(map(len, texts))
     found = {name: [row.get(name) for row in rows] for name in columns.names}
-    return RawBlock(numbers, found, lambda at: hold_object(texts[at], rows[at]), rejects)
+    return RawBlock(numbers, found, lambda at: hold_object(texts[at], rows[at]), rejects, size)
 
 
 def too_long(number: int, beginning: str, columns: Columns) -> RawBlock:

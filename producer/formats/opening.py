@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pyarrow
 
-from core.errors import InputError
+from core.errors import FileNotReadyError, InputError
 from producer import inputs
 from producer.columns import ColumnOptions
 from producer.encodings import JUDGED_BYTES, check_encoding, find_encoding
@@ -20,6 +20,8 @@ from producer.formats.parquet import ParquetReader
 from producer.formats.reader import Reader
 from producer.inputs import Input, Opened
 from producer.storable import printable
+
+CHANGED = "was changed while it was read; try again when it is whole"
 
 
 @contextmanager
@@ -80,24 +82,40 @@ def _read_head(opened: Opened) -> bytes:
 
 
 @contextmanager
-def damage_told(name: str, rows_before: list[int] | None = None) -> Iterator[None]:
+def damage_told(
+    name: str,
+    rows_before: list[int] | None = None,
+    has_changed: Callable[[], bool] = lambda: False,
+) -> Iterator[None]:
     """Turn what a damaged file raises into one line that names the file and the place.
 
     Args:
         name: of the file.
         rows_before: its last item is how many rows were read; None: none were asked for.
+        has_changed: tells whether the file is still being written.
 
     Raises:
-        InputError: in place of it.
+        FileNotReadyError: the file was changed meanwhile, or its disk or share failed.
+        InputError: it is damaged.
     """
     try:
         yield
     except InputError:
         raise
-    except (FileNotFoundError, PermissionError) as error:
-        raise InputError(f"{name}: cannot be read ({error.strerror})") from error
     except (*inputs.DAMAGE, pyarrow.ArrowException, OverflowError, ValueError) as error:
         reason = printable(" ".join(str(error).split())[:200]) or type(error).__name__
+        # Only the system numbers its errors; those of a format have words alone.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise FileNotReadyError(f"{name}: cannot be read ({error.strerror})") from error
+        if _is_changed(has_changed):
+            raise FileNotReadyError(f"{name}: {CHANGED}") from error
         if not rows_before or not rows_before[-1]:
             raise InputError(f"{name}: damaged or not what its name says ({reason})") from error
         raise InputError(f"{name}: breaks off after row {rows_before[-1]:,} ({reason})") from error
+
+
+def _is_changed(has_changed: Callable[[], bool]) -> bool:
+    try:
+        return has_changed()
+    except OSError:
+        return True  # it is not even there any more

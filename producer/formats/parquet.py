@@ -37,7 +37,7 @@ class ParquetReader:
             numbers = range(self._done + 1, self._done + 1 + batch.num_rows)
             values = {name: batch.column(name) for name in columns.names}
             self._done += batch.num_rows
-            yield RawBlock(numbers, values, _holder(values))
+            yield RawBlock(numbers, values, _holder(values), characters=int(batch.nbytes))
         if self._done != self._total:
             raise EOFError(f"{self._total:,} rows were promised")
 

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from producer.formats.records import MAX_UNFIT_LINES
+
 BYTE_ORDER_MARK = "\ufeff"  # Arrow drops one wherever its text begins
 MAX_UTF8_BYTES = 4  # of a character
 
@@ -78,4 +80,7 @@ def parse_quickly(
         )
     except pa.ArrowInvalid:
         return None  # a row of another width
+    # Rows of many lines may be quotes that close by chance: those are for others to judge.
+    if text.count("\n") + text.count("\r") - text.count("\r\n") - table.num_rows > MAX_UNFIT_LINES:
+        return None
     return QuickRows(text, [table[name].combine_chunks() for name in wanted])

@@ -9,8 +9,8 @@ from producer.blocks import RawBlock
 from producer.columns import Columns
 
 BLOCK_ROWS = 8_192
-BLOCK_CHARACTERS = 4 << 20
-MAX_ROW_CHARACTERS = 16 << 20  # a row that is longer is refused without being held in memory
+BLOCK_CHARACTERS = 2 << 20
+MAX_ROW_CHARACTERS = 8 << 20  # a row that is longer is refused without being held in memory
 
 
 class Reader(Protocol):

@@ -14,7 +14,10 @@ from itertools import islice
 
 from producer.formats.reader import MAX_ROW_CHARACTERS
 
-MAX_UNFIT_LINES = 50  # a record of more lines that has not the right width is an open quote
+# A record of more lines that has not the right width, or whose lines look like rows themselves, is
+# an open quote that another closes by chance.
+MAX_UNFIT_LINES = 50
+ROW_LIKE_SHARE = 0.8
 # How often lines are parsed over again for quotes that may close far away. A file of which every
 # line opens one would take days; behind so much, a record may have `MAX_UNFIT_LINES`.
 PATIENCE = 8
@@ -71,8 +74,9 @@ def split_records(
         rows = list(csv.reader(lines, delimiter=delimiter, strict=True))
     except csv.Error:
         return _split_carefully(lines, delimiter, width, final=final, patient=patient)
-    if set(map(len, rows)) - {0} <= {width}:
-        return Records([row for row in rows if row])
+    good = [row for row in rows if row]
+    if set(map(len, good)) <= {width} and len(lines) - len(rows) <= MAX_UNFIT_LINES:
+        return Records(good)
     return _split_carefully(lines, delimiter, width, final=final, patient=patient)
 
 
@@ -116,6 +120,7 @@ class _Reading:
     ) -> None:
         self.begin = self.at = start
         self._lines = lines
+        self._delimiter = delimiter
         self._final = final
         self._patient = patient
         self._reader = csv.reader(self._given(), delimiter=delimiter, strict=True)
@@ -136,14 +141,22 @@ class _Reading:
                 fields = next(self._reader)
             except csv.Error as error:
                 return "bad_quote" if "unexpected end" not in str(error) else self._open_quote()
+            if self._taken() > MAX_UNFIT_LINES and (
+                len(fields) != width or self._looks_like_rows(width)
+            ):
+                return "open_quote"
             if len(fields) == width:
                 records.rows.append(fields)
-            elif fields and self._taken() > MAX_UNFIT_LINES:
-                return "open_quote"
             elif fields:
                 message = f"{len(fields)} fields, not {width}"
                 records.refuse("field_count", message, "".join(self._lines[begin : self.at]))
         return None
+
+    def _looks_like_rows(self, width: int) -> bool:
+        """Whether most lines within the last record have as many delimiters as a row has."""
+        within = self._lines[self.begin + 1 : self.at - 1]
+        alike = sum(line.count(self._delimiter) == width - 1 for line in within)
+        return width > 1 and alike > ROW_LIKE_SHARE * len(within)
 
     def _open_quote(self) -> str:
         may_go_on = not self._final and self.at == len(self._lines)

@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from cli.embedded import EmbeddedServers
 from tests.acceptance.command import REPOSITORY, Nifos, wait_until
 from tests.crawls import posts, write_jsonl
 
@@ -49,16 +51,23 @@ def test_a_gzip_that_broke_off_is_refused_and_taken_in_once_it_is_whole(
 def test_a_load_that_is_killed_is_begun_anew_by_the_same_command(
     nifos: Nifos, tmp_path: Path
 ) -> None:
-    path = write_jsonl(tmp_path / "night.jsonl", posts(150_000))
+    path = write_jsonl(tmp_path / "night.jsonl", posts(400_000))
     with_servers = nifos.start("up")  # so that the servers outlive the killed command
     wait_until("the servers answer", lambda: nifos("status").returncode == 0)
-    killed = nifos.start("enqueue", path, "--source", "blog")
-    wait_until("some of it is in", lambda: nifos.scalar("select count(*) from document") > 0)
-    killed.kill()
-    killed.wait()
-    assert nifos.scalar("select count(*) from scoring") == 0
-    assert _enqueue(nifos, path, "--source", "blog")["accepted"] == 150_000
-    assert nifos.scalar("select count(*) from document") == 150_000
+    url = EmbeddedServers(nifos.home).database_url
+    with psycopg.connect(url, autocommit=True) as connection:
+
+        def holds(query: str) -> bool:
+            return connection.execute(f"select exists (select from {query})").fetchone() == (True,)
+
+        killed = nifos.start("enqueue", path, "--source", "blog")
+        wait_until("some of it is in", lambda: holds("document"))
+        killed.kill()
+        killed.wait()
+        assert not holds("scoring")
+        assert holds("crawl where state = 'loading'")
+    assert _enqueue(nifos, path, "--source", "blog")["accepted"] == 400_000
+    assert nifos.scalar("select count(*) from document") == 400_000
     with_servers.terminate()
     with_servers.communicate()
 

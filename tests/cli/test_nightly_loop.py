@@ -18,7 +18,7 @@ from db.engine import Engine, make_engine, transaction
 from producer.ingest import Progress
 from producer.night_run import NightOutcome, run_night
 from tests.acceptance.command import wait_until
-from tests.nights import ONE_DAY, add_nightly, read_night, utc_today, write_night
+from tests.nights import ONE_DAY, add_nightly, read_night, settle, utc_today, write_night
 
 UTC = ZoneInfo("UTC")
 TODAY = utc_today()
@@ -77,6 +77,7 @@ def test_a_nightly_that_catches_up_or_fails_keeps_no_other_from_its_night(
     for n in range(3):
         path = write_night(tmp_path / "a", first + n * ONE_DAY, 3, start=3 * n)
     path.write_text("{}\n")  # no text column
+    settle(path)
     write_night(tmp_path / "b", TODAY, 3)
     add_nightly(engine, tmp_path / "a", "a", first=first)
     add_nightly(engine, tmp_path / "b", "b")

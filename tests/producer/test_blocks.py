@@ -26,9 +26,6 @@ MORE = settings(max_examples=600, deadline=None, suppress_health_check=list(Heal
 
 # To be taken away with the faults that they name: times of nanoseconds (cut on one way, not on the
 # other), of seconds that overflow; kept values that are nothing, of bad bytes, or out of range.
-known_fault = pytest.mark.xfail(reason="plain.py and blocks.py differ from rows.py", strict=True)
-known_fault_by_chance = pytest.mark.xfail(reason="the same, where an example meets it")
-
 # Characters that the rules treat in a way of their own, beside any others.
 _ODD = "가힣ㅋㅤ\u115f\u1160\u200b\ufeff\u3000 \t\n\r\x00\x1f\x85\u2028aZ~!０🙂\U000e0001"
 _CHARACTERS = st.one_of(st.sampled_from(_ODD), st.characters(exclude_categories=()))
@@ -218,7 +215,6 @@ def _raw(values: dict[str, Any], first: int = 5) -> RawBlock:
     return RawBlock(range(first, first + ROWS), values, hold)
 
 
-@known_fault_by_chance
 @MORE
 @given(TEXTS, IDS, TIMES)
 def test_both_ways_come_to_the_same(texts: Any, ids: Any, times: Any) -> None:
@@ -234,7 +230,6 @@ def test_both_ways_come_to_the_same_without_ids(texts: Any, times: Any) -> None:
     _check_the_same(_raw(values), columns, "digest:{}".format)
 
 
-@known_fault_by_chance
 @settings(MORE, max_examples=300)
 @given(_lists(_GOOD_WORDS), st.one_of(_TIME_LISTS, _TIME_ARRAYS), KEPT, KEPT)
 def test_both_ways_keep_the_same(texts: Any, times: Any, one: Any, two: Any) -> None:
@@ -261,7 +256,6 @@ def test_one_column_may_be_several_things(name: str) -> None:
     _check_the_same(_raw(values), columns, None)
 
 
-@known_fault
 def test_a_time_that_overflows_is_not_some_other_time() -> None:
     """2^64 microseconds more than 1 November 2026, in seconds: it fits, and wraps round."""
     wrapped = (1793493000 * 10**6 + 15_625 * 2**64) // 10**6
@@ -279,7 +273,6 @@ def test_kept_decimals_keep_their_digits() -> None:
     assert extra == '{"n": 1.1}'
 
 
-@known_fault
 def test_a_kept_value_of_bad_bytes_is_not_taken_for_a_text() -> None:
     kept = pa.array([b"\xff"] * ROWS).view(pa.string())
     raw = _raw({"text": ["좋다"] * ROWS, "n": kept})
@@ -287,7 +280,6 @@ def test_a_kept_value_of_bad_bytes_is_not_taken_for_a_text() -> None:
     assert {reject.code for reject in rules.read(raw).rejects} == {"bad_bytes"}
 
 
-@known_fault
 def test_a_kept_time_that_python_cannot_hold_is_no_address_in_memory() -> None:
     kept = pa.array([2**62] * ROWS, pa.timestamp("us"))
     raw = _raw({"text": ["좋다"] * ROWS, "n": kept})

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from core.errors import ChangingFileError, InputError
+from core.errors import FileNotReadyError, InputError
 from producer.columns import ColumnOptions
 from producer.crawl import ReadOptions, find_files, read
 from producer.rows import Reject
@@ -216,7 +216,7 @@ def test_a_file_that_is_still_being_written_is_not_taken_for_whole(tmp_path: Pat
     (file,) = find_files([path], DEFAULTS)
     with path.open("a") as stream:
         stream.write('{"id": "late", "text": "늦게 온 글"}\n')
-    with pytest.raises(ChangingFileError, match=r"a\.jsonl: was changed while it was read"):
+    with pytest.raises(FileNotReadyError, match=r"a\.jsonl: was changed while it was read"):
         list(read(file, SEOUL))
 
 

@@ -114,11 +114,19 @@ def test_strings_that_cells_share(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", ["-1", "5", "99"])
-def test_a_string_that_is_not_there_is_damage(tmp_path: Path, number: str) -> None:
+def test_a_string_that_is_not_there_costs_its_row(tmp_path: Path, number: str) -> None:
     cell = f'<c t="s"><v>{number}</v></c>'
-    path = _made(tmp_path, HEADER + f"<row>{cell}{cell}</row>", "<si><t>x</t></si>")
-    with pytest.raises(InputError, match=r"^a\.xlsx: damaged"):
-        outcomes(path)
+    rows = f"<row>{cell}{cell}</row>" + _row(2, "다음 행")
+    path = _made(tmp_path, HEADER + rows, "<si><t>x</t></si>")
+    assert outcomes(path) == ["!no_id", "다음 행"]
+
+
+def test_a_word_where_a_number_is_promised_costs_its_row_and_is_quoted_nowhere(
+    tmp_path: Path,
+) -> None:
+    row = f"<row>{_cell('a')}<c><v>비밀 본문</v></c></row>"
+    (first, second) = outcomes(_made(tmp_path, HEADER + row + _row(2, "다음 행")))
+    assert (first[0], second) == ("!", "다음 행")
 
 
 def test_numbers_of_rows_do_not_matter(tmp_path: Path) -> None:

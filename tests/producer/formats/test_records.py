@@ -128,3 +128,17 @@ def test_no_line_is_lost_wherever_the_text_is_cut(text: str, width: int, at: int
     then = split_records([*first.rest, *lines[cut:]], ",", width, final=True)
     whole = split_records(lines, ",", width, final=True)
     assert _words(first) + _words(then) == _words(whole)
+
+
+@pytest.mark.parametrize("rows", [60, 12_000])
+def test_a_stray_quote_far_below_does_not_make_one_row_of_all_between(rows: int) -> None:
+    plain = "".join(f"{n},{n}번째 글이다\n" for n in range(1, rows + 1))
+    records = _split('0,"열린 따옴표\n' + plain + f'{rows + 1},모니터 27"\n', final=True)
+    assert len(records.rows) >= rows
+    assert len(records.refused) == 1
+
+
+def test_a_long_post_in_quotes_is_one_row() -> None:
+    post = "".join(f"{n}번째 줄, 그리고 {'쉼표, ' * (n % 4)}\n" for n in range(500))
+    records = _split(f'1,"{post}"\n2,다음\n', final=True)
+    assert [row[0] for row in records.rows] == ["1", "2"]
