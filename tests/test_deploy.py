@@ -25,6 +25,7 @@ from cli.embedded import EmbeddedServers
 from cli.embedded_redis import find_redis
 from cli.main import app as nifos_app
 from core.settings import Settings
+from tests.nights import settle
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMPOSE = REPOSITORY / "docker-compose.yml"
@@ -117,6 +118,7 @@ def test_a_nightly_is_added_as_the_file_says_and_run_by_the_scheduler(
     folder = tmp_path / "crawls" / str(now.date())
     folder.mkdir(parents=True)
     (folder / "a.csv.gz").write_bytes(gzip.compress("id,text\n1,좋았다\n".encode()))
+    settle(folder / "a.csv.gz")
     with (
         psycopg.connect(environment["NIFOS_DATABASE_URL"], autocommit=True) as connection,
         subprocess.Popen(

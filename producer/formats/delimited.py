@@ -131,7 +131,8 @@ class DelimitedReader:
 
         def hold(at: int) -> Held:
             if not again:
-                again.append(self._split(_lines(rows.text), final=True).rows)
+                lines = csv.reader(_lines(rows.text), delimiter=self._delimiter, strict=True)
+                again.append([row for row in lines if row])
             return hold_row(self._by_column(again[0][at]))
 
         return RawBlock(numbers, values, hold, characters=len(rows.text))

@@ -81,6 +81,7 @@ def parse_quickly(
     except pa.ArrowInvalid:
         return None  # a row of another width
     # Rows of many lines may be quotes that close by chance: those are for others to judge.
-    if text.count("\n") + text.count("\r") - text.count("\r\n") - table.num_rows > MAX_UNFIT_LINES:
+    lines = text.count("\n") + text.count("\r") - text.count("\r\n")
+    if lines - table.num_rows >= MAX_UNFIT_LINES:
         return None
     return QuickRows(text, [table[name].combine_chunks() for name in wanted])

@@ -75,7 +75,7 @@ def split_records(
     except csv.Error:
         return _split_carefully(lines, delimiter, width, final=final, patient=patient)
     good = [row for row in rows if row]
-    if set(map(len, good)) <= {width} and len(lines) - len(rows) <= MAX_UNFIT_LINES:
+    if set(map(len, good)) <= {width} and len(lines) - len(rows) < MAX_UNFIT_LINES:
         return Records(good)
     return _split_carefully(lines, delimiter, width, final=final, patient=patient)
 

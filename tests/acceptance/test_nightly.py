@@ -16,7 +16,7 @@ import pytest
 
 from cli.embedded import EmbeddedServers
 from tests.acceptance.command import Nifos, wait_until
-from tests.nights import ONE_DAY, write_night
+from tests.nights import ONE_DAY, settle, write_night
 
 DOCUMENTS = 200_000  # seconds of loading, so that a test can interfere in the middle of it
 
@@ -192,7 +192,9 @@ def test_up_runs_the_nights_and_labels_them(
 ) -> None:
     """One nightly is damaged: it neither ends `up` nor keeps the other from its night."""
     write_night(tmp_path / "good", today, 5)
-    write_night(tmp_path / "bad", today, 0).write_text('{"no": 1}\n')
+    damaged = write_night(tmp_path / "bad", today, 0)
+    damaged.write_text('{"no": 1}\n')
+    settle(damaged)
     _add(nifos, tmp_path / "bad", today, "bad")
     _add(nifos, tmp_path / "good", today, "good")
     up = nifos.start("up", NIFOS_WORKER_PROCESSES="1")

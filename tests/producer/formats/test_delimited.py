@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from core.errors import InputError
 from producer.columns import ColumnOptions, Columns
 from producer.crawl import ReadOptions
-from producer.formats import decoded, delimited, records
+from producer.formats import decoded, delimited, quick_csv, records
 from producer.formats.delimited import DelimitedReader
 from tests.producer.reading import outcomes, outcomes_of, rejects_of
 
@@ -256,7 +256,8 @@ def test_no_line_is_lost_behind_quotes_that_do_not_close(
         patch.setattr(delimited, "MAX_WAIT_CHARACTERS", wait)
         patch.setattr(records, "MAX_WAIT_CHARACTERS", wait)
         patch.setattr(records, "LONG_WAIT_LINES", lines)
-        patch.setattr(records, "MAX_UNFIT_LINES", 2)
+        for module in (records, quick_csv):
+            patch.setattr(module, "MAX_UNFIT_LINES", 2)
         if cut:
             patch.setattr(decoded, "MAX_ROW_CHARACTERS", 40)
         words, held = _blocks(text.encode(), "utf-8")
