@@ -132,7 +132,8 @@ class EmbeddedPostgres:
             "unix_socket_permissions": "0700",
             # Stands in the title of every process: how we know them, whatever a pid file says.
             "cluster_name": self._title() or "",
-            "shared_buffers": "128MB",
+            # Holds the index of ten million ids; memory is taken as it is touched.
+            "shared_buffers": "512MB",
             "max_connections": "100",
             "max_wal_size": "1GB",
             "fsync": "on",

@@ -171,6 +171,7 @@ def test_a_file_without_a_row_is_a_crawl_of_none(nifos: Nifos, tmp_path: Path) -
     ("arguments", "words"),
     [
         (("rejects", "7"), "no crawl 7"),
+        (("rejects", "7", "--csv", "."), "no crawl 7"),
         (("enqueue", "examples", "--source", "x", "--pattern", "*.zip"), "no file matches"),
         (
             ("enqueue", "examples/crawl.jsonl", "--source", "x", "--keep", "likes"),

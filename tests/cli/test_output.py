@@ -35,6 +35,10 @@ def test_line_breaks_do_not_break_a_row() -> None:
     assert "첫 줄 둘째 줄" in _shown(("a", 1, "첫 줄\n둘째 줄"))[1]
 
 
+def test_what_would_steer_a_terminal_is_shown_as_a_mark() -> None:
+    assert "빨강\ufffd[31m\ufffd" in _shown(("a", 1, "빨강\x1b[31m\u202e"))[1]
+
+
 def test_plain_progress_is_a_line_every_ten_seconds(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

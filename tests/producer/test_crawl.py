@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 import json
+import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from core.errors import FileNotReadyError, InputError
+from core.errors import ColumnsError, FileNotReadyError, InputError
 from producer.columns import ColumnOptions
 from producer.crawl import ReadOptions, find_files, read
 from producer.rows import Reject
@@ -228,3 +230,46 @@ def test_the_longest_text_is_a_setting(tmp_path: Path) -> None:
     (block,) = read(file, SEOUL, max_text_bytes=9)
     assert block.documents["text"].to_pylist() == ["가나다"]
     assert [(reject.code, reject.row_number) for reject in block.rejects] == [("text_too_long", 2)]
+
+
+def test_damage_of_a_file_that_grows_meanwhile_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv.gz"
+    whole = gzip.compress(("id,text\n" + "".join(f"{n},글 {n}\n" for n in range(200_000))).encode())
+    path.write_bytes(whole[: len(whole) // 2])
+    (file,) = find_files([path], DEFAULTS)
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(FileNotReadyError, match=r"a\.csv\.gz: was changed"):
+        list(read(file, SEOUL))
+
+
+def test_a_row_that_cannot_be_read_has_its_number_for_an_id_where_the_file_has_none(
+    tmp_path: Path,
+) -> None:
+    good, bad = _rows(_csv(tmp_path / "a.csv", "text,b\n좋다,1\n너무,많은,칸\n"))
+    assert good["external_id"].endswith(":1")
+    assert bad.external_id == good["external_id"][:-1] + "2"
+
+
+def test_a_mended_file_brings_its_kept_columns_along(tmp_path: Path) -> None:
+    header = ",".join(["id", "text", "written_at", "내용", "reject_code"])
+    (row,) = _rows(_csv(tmp_path / "a.csv", f"{header}\n'007,'=글,,자유게시판,bad_time\n"))
+    assert (row["external_id"], row["text"]) == ("007", "=글")
+    assert row["extra"] == '{"내용": "자유게시판"}'
+
+
+def test_a_header_taken_apart_by_a_mac_is_found(tmp_path: Path) -> None:
+    header = unicodedata.normalize("NFD", "글번호,본문")
+    (row,) = _rows(_csv(tmp_path / "a.csv", f"{header}\n1,좋다\n"))
+    assert row["text"] == "좋다"
+
+
+def test_hidden_files_and_locks_in_a_directory_are_passed_over(tmp_path: Path) -> None:
+    for name in ("a.csv", "~$a.xlsx", "._a.csv", "b.csv.tmp"):
+        (tmp_path / name).write_text("id,text\n1,좋다\n")
+    assert [file.name for file in find_files([tmp_path], DEFAULTS)] == ["a.csv"]
+
+
+def test_columns_are_shown_to_a_person_and_kept_out_of_what_is_stored(tmp_path: Path) -> None:
+    with pytest.raises(ColumnsError, match="비밀 본문") as raised:
+        _rows(_csv(tmp_path / "a.csv", "1,비밀 본문\n2,또 하나\n"))
+    assert raised.value.brief == "a.csv: no text column"

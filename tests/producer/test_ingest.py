@@ -15,7 +15,7 @@ from sqlalchemy import text
 from core.errors import InputError, ModelError, ServiceError
 from db import crawls, locks, versions
 from db.crawls import CrawlCounts
-from db.engine import Engine, session, transaction
+from db.engine import Engine, make_engine, session, transaction
 from producer import ingest as ingest_module
 from producer import slices
 from producer.chunks import CHUNK_CHARACTERS, CHUNK_DOCUMENTS
@@ -239,3 +239,56 @@ def test_a_file_with_a_name_of_other_bytes_is_loaded(
     write_jsonl(path, [*posts(2), "{"])
     assert load_files(engine, "blog", [path]).counts.rejected == 1
     assert _scalars(engine, "select file from reject") == ["\ufffd\ufffd.jsonl"]
+
+
+def _sql(engine: Engine, statement: str) -> None:
+    with transaction(engine) as connection:
+        connection.execute(text(statement))
+
+
+REFUSE = """
+create function refuse() returns trigger language plpgsql as $$
+begin raise disk_full using message = 'no room'; end $$;
+create trigger refuse before insert on document for each row execute function refuse();
+create trigger refuse before delete on crawl for each row execute function refuse();
+"""
+
+
+def test_what_cannot_be_undone_hides_no_error_and_keeps_no_lock(
+    engine: Engine, active_version: int, tmp_path: Path
+) -> None:
+    _sql(engine, REFUSE)
+    with pytest.raises(ServiceError, match="no room"):
+        load_posts(engine, tmp_path, 5)
+    _sql(engine, "drop trigger refuse on document; drop trigger refuse on crawl")
+    assert _scalars(engine, "select state from crawl") == ["loading"]
+    assert load_posts(engine, tmp_path, 5).counts.accepted == 5
+    assert _scalars(engine, "select state from crawl") == ["released"]
+
+
+def test_texts_are_the_same_whatever_the_server_or_the_environment_speaks(
+    database_url: str,
+    engine: Engine,
+    active_version: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _sql(engine, f"alter database {engine.url.database} set bytea_output = 'escape'")
+    engine.dispose()
+    monkeypatch.setenv("PGCLIENTENCODING", "UHC")
+    other = make_engine(database_url)
+    load_posts(other, tmp_path, 5)
+    assert load_posts(other, tmp_path, 5).counts.duplicate == 5
+    monkeypatch.delenv("PGCLIENTENCODING")
+    expected = [post["text"] for post in posts(5)]
+    assert _scalars(engine, "select text from document order by id") == expected
+    other.dispose()
+
+
+def test_a_slice_is_bounded_by_rows_as_they_were(tmp_path: Path) -> None:
+    """Also by columns that are not read, and by rows that are rejected."""
+    rows = [{"id": n, "text": "글" if n % 2 else 7, "html": "가" * 20_000} for n in range(600)]
+    files = find_files([write_jsonl(tmp_path / "a.jsonl", rows)], ReadOptions())
+    made = list(slices.make_slices(files, SEOUL))
+    assert sum(each.rows for each in made) == 600
+    assert max(each.characters for each in made) < slices.SLICE_CHARACTERS + (1 << 20)

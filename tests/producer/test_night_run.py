@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ from producer.crawl import ReadOptions
 from producer.ingest import Progress
 from producer.inputs import Input
 from producer.night_run import NightLost, NightOptions, NightOutcome, run_night
-from tests.crawls import SEOUL
+from tests.crawls import SEOUL, posts, write_jsonl
 from tests.nights import add_nightly, read_night, utc_today, write_night
 
 DATE = utc_today()
@@ -108,6 +110,36 @@ def test_a_file_that_is_still_being_written_is_waited_for(
     assert read_night(engine, nightly, DATE).next_try_at is not None
     monkeypatch.undo()
     assert _run(engine, nightly, seen=1).state == "done"
+
+
+def test_a_file_that_comes_while_others_are_read_is_waited_for(
+    engine: Engine, nightly: Nightly, tmp_path: Path
+) -> None:
+    first = write_night(tmp_path, DATE, 5)
+
+    def another(_progress: Progress) -> None:
+        write_jsonl(first.with_name("late.jsonl"), posts(5, start=5))
+
+    outcome = run_night(engine, nightly, DATE, 0, zone=SEOUL, on_progress=another)
+    assert outcome is not None
+    assert (outcome.state, _count(engine, "crawl")) == ("waiting", 0)
+    again = _run(engine, nightly, seen=1)
+    assert again.loaded is not None
+    assert again.loaded.counts.accepted == 10
+
+
+def test_a_file_changed_a_moment_ago_is_waited_for_and_one_of_tomorrow_is_not(
+    engine: Engine, nightly: Nightly, tmp_path: Path
+) -> None:
+    path = write_night(tmp_path, DATE, 5)
+    os.utime(path)
+    waiting = run_night(engine, nightly, DATE, 0, zone=SEOUL, settled_s=60)
+    assert waiting is not None
+    assert waiting.state == "waiting"
+    os.utime(path, (time.time() + 86_400,) * 2)
+    done = run_night(engine, nightly, DATE, 1, zone=SEOUL, settled_s=60)
+    assert done is not None
+    assert done.state == "done"
 
 
 def test_another_load_of_the_source_is_waited_for(
