@@ -79,12 +79,17 @@ def load(
         max_reject_ratio=request.max_reject_ratio,
         on_progress=show,
     )
+    feed_once(services)
+    return loaded
+
+
+def feed_once(services: Services) -> None:
+    """Put what was released on the queue."""
     try:
         feed(services.engine, services.app)
     except ServiceError as error:
         # The crawl is safe in the database; a worker's own feeder publishes it.
         say(f"nifos: the crawl is stored, but the queue cannot be reached yet ({error})")
-    return loaded
 
 
 def progress_words(progress: Progress, seconds: float) -> str:

@@ -11,13 +11,12 @@ from zoneinfo import ZoneInfo
 
 from cli.output import say
 from cli.services import Services, open_services
-from core.errors import InputError, ServiceError
+from core.errors import InputError
 from core.logs import configure_logs
 from core.settings import load_settings
 from db import nights
 from db.engine import transaction
 from db.nights import Night, Nightly
-from producer.feeder import feed
 from producer.ingest import LoadedCrawl, Progress
 from producer.night_run import run_night
 
@@ -143,12 +142,3 @@ def run_asked(
     if seen is None or seen.crawl_id is None:
         return AskedNight(nightly.name, date, "elsewhere")
     return AskedNight(nightly.name, date, "already", seen.crawl_id)
-
-
-def feed_once(services: Services) -> None:
-    """Put what was released on the queue."""
-    try:
-        feed(services.engine, services.app)
-    except ServiceError as error:
-        # The crawl is safe in the database; a worker's own feeder publishes it.
-        say(f"nifos: the crawl is stored, but the queue cannot be reached yet ({error})")

@@ -18,6 +18,7 @@ from rich.table import Table
 from producer.storable import printable
 
 PLAIN_WIDTH = 120  # of a table that goes to a file or a pipe
+SHOWN_CHARACTERS = 60  # of a text, in a table
 LINE_EVERY_S = 10.0  # of progress in a log
 
 
@@ -79,6 +80,12 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     return printable(" ".join(str(value).split()))
+
+
+def shortened(words: str) -> str:
+    """As much of a text as stands on one line of a table."""
+    line = " ".join(words.split())
+    return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 1] + "…"
 
 
 def duration(seconds: float) -> str:

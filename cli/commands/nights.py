@@ -11,11 +11,10 @@ from zoneinfo import ZoneInfo
 import typer
 
 from cli.commands.options import AsJson
-from cli.load import progress_words
+from cli.load import feed_once, progress_words
 from cli.night_requests import (
     AskedNight,
     Schedule,
-    feed_once,
     open_nightly_services,
     parse_date,
     read_schedules,

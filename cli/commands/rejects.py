@@ -12,7 +12,7 @@ from uuid import uuid4
 import typer
 
 from cli.commands.options import AsJson
-from cli.output import make_table, print_json, say, stdout
+from cli.output import make_table, print_json, say, shortened, stdout
 from cli.services import Services, open_services
 from core.errors import InputError
 from core.logs import configure_logs
@@ -21,8 +21,6 @@ from db import rejects as db_rejects
 from db.engine import transaction
 from producer.held import BAD_BYTES_CODE
 from producer.mending import guard, mending_cells, mending_columns
-
-SHOWN_CHARACTERS = 60
 
 
 def rejects(
@@ -60,15 +58,10 @@ def _print(crawl: int, found: list[db_rejects.CodeCount]) -> None:
         return
     columns = ("code", "rows", "why", "first in file", "row", "the row as it was")
     rows = [
-        (code.code, code.n, code.message, code.file, code.row_number, _shortened(code.held))
+        (code.code, code.n, code.message, code.file, code.row_number, shortened(code.held))
         for code in found
     ]
     console.print(make_table(columns, rows))
-
-
-def _shortened(held: str) -> str:
-    line = " ".join(held.split())
-    return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 1] + "…"
 
 
 def _write(services: Services, crawl: int, path: Path) -> int:

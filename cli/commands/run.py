@@ -24,7 +24,7 @@ from cli.commands.options import (
     read_options,
 )
 from cli.load import check_request, load, summary
-from cli.output import duration, make_table, print_json, progress_bar, say, stdout
+from cli.output import duration, make_table, print_json, progress_bar, say, shortened, stdout
 from cli.services import Services, open_services
 from cli.supervisor import Supervisor
 from cli.wait import has_open_work, wait_until_scored
@@ -35,7 +35,6 @@ from db.engine import transaction
 from producer.ingest import MAX_REJECT_RATIO, LoadedCrawl
 
 SAMPLES_PER_LABEL = 3
-SAMPLE_CHARACTERS = 60
 
 
 def run(
@@ -122,7 +121,7 @@ def _print_result(
     console.print()
     console.print(make_table(("label", "감성", "documents", "share"), rows, title=title))
     console.print()
-    shown = [(row.label_ko, row.probability, _shortened(row.text)) for row in samples]
+    shown = [(row.label_ko, row.probability, shortened(row.text)) for row in samples]
     console.print(make_table(("감성", "확률", "본문"), shown, title="some of them"))
     console.print()
     console.print("next:")
@@ -138,8 +137,3 @@ def _own_name() -> str:
     """How a person types this program here: `nifos`, or its path where that is not found."""
     typed = sys.argv[0]
     return "nifos" if shutil.which("nifos") or typed.endswith(".py") else typed
-
-
-def _shortened(words: str) -> str:
-    line = " ".join(words.split())
-    return line if len(line) <= SAMPLE_CHARACTERS else line[: SAMPLE_CHARACTERS - 1] + "…"
