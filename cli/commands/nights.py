@@ -21,7 +21,7 @@ from cli.night_requests import (
     run_asked,
 )
 from cli.output import make_table, print_json, progress_bar, say, stdout
-from core.errors import InputError, NifosError
+from core.errors import FileNotReadyError, InputError, NifosError
 from producer.ingest import Progress
 from producer.nights import latest_due, open_nights
 
@@ -119,19 +119,23 @@ def backfill(
         finally:
             if counts["done"]:
                 feed_once(services)
-    told = {state: counts[state] for state in ("done", "already", "elsewhere", "missing", "failed")}
+    states = ["done", "already", "elsewhere", "missing", "failed"]
+    if counts["waiting"]:  # a file is still being written
+        states.append("waiting")
+    told = {state: counts[state] for state in states}
     if json:
         print_json({"nightly": name, "from": start, "to": stop, **told})
     else:
         words = ", ".join(f"{n:,} {state}" for state, n in told.items())
         stdout().print(f"{name} from {start} to {stop}: {words}")
-    if counts["missing"] or counts["failed"]:
+    if counts["missing"] or counts["failed"] or counts["waiting"]:
         raise typer.Exit(1)
 
 
 def _counted(asked: AskedNight) -> str:
     """The word under which a backfill counts a night; one that waits for a service ends it."""
-    if asked.state in ("waiting", "lost") and asked.error is not None:
+    its_file = isinstance(asked.error, FileNotReadyError)
+    if asked.state in ("waiting", "lost") and asked.error is not None and not its_file:
         raise asked.error
     return asked.state
 
