@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -188,3 +189,35 @@ def test_bad_requests_are_one_line(nifos: Nifos, arguments: tuple[str, ...], wor
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def _damaged(suffix: str, seed: int) -> bytes:
+    """A good file of that suffix, cut, turned, spliced or grown somewhere."""
+    chance = random.Random(seed)
+    lines = "".join(json.dumps(post, ensure_ascii=False) + "\n" for post in posts(40)).encode()
+    table = b"id,text\n" + b"".join(f'{n},"{n}번째, 글"\n'.encode() for n in range(40))
+    good = {".csv": table, ".jsonl": lines, ".jsonl.gz": gzip.compress(lines), ".parquet": b"PAR1"}
+    content = bytearray(good[suffix])
+    for _ in range(chance.choice((1, 3))):
+        at = chance.randrange(len(content))
+        content[at:at] = chance.choice((b'"', b"\0", b"\xff", b"[", b"\n", b"\xed\xa0\x80"))
+        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    return bytes(content[: len(content) if seed % 2 else chance.randrange(1, len(content))])
+
+
+def test_any_file_ends_in_one_line_or_in_counts_that_add_up(nifos: Nifos, tmp_path: Path) -> None:
+    """A few by the real command; `tests/producer/test_any_bytes.py` reads very many more."""
+    for seed in range(12):
+        path = tmp_path / f"{seed}{('.csv', '.jsonl', '.jsonl.gz', '.parquet')[seed % 4]}"
+        path.write_bytes(_damaged(path.name.removeprefix(str(seed)), seed))
+        done = nifos("enqueue", path, "--source", f"s{seed}", "--json")
+        if done.returncode == 0:
+            counts = json.loads(done.stdout)
+            assert counts["read"] == sum(counts[k] for k in ("accepted", "duplicate", "rejected"))
+        else:
+            assert (done.returncode, done.stdout) == (2, ""), done.stderr
+            assert len(done.stderr.splitlines()) == 1, done.stderr
+            assert path.name in done.stderr
+    assert nifos.scalar("select count(*) from crawl where state = 'loading'") == 0
+    stored = "(select coalesce(sum(accepted), 0) from crawl) = (select count(*) from document)"
+    assert nifos.scalar(f"select {stored} as same") is True
