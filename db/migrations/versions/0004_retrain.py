@@ -1,0 +1,84 @@
+"""The retrain: who holds a run, what the gate said, which version was activated when and why."""
+
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+TABLES = """
+alter table version add column verdict jsonb;
+
+alter table training_run
+    add column requested_by text not null default 'unknown',
+    add column holder text,
+    add column tries smallint not null default 0,
+    add column next_try_at timestamptz not null default now(),
+    add column verdict jsonb,
+    add constraint training_run_lease_while_running
+        check ((state = 'running') = (lease_until is not null and holder is not null));
+create unique index training_run_one_open on training_run ((true))
+    where state in ('queued', 'running');
+
+create table activation (
+    id bigint generated always as identity constraint activation_pk primary key,
+    version_id bigint not null constraint activation_version_fk references version,
+    previous_version_id bigint constraint activation_previous_version_fk references version,
+    who text not null,
+    why text not null,
+    forced boolean not null default false,
+    at timestamptz not null default clock_timestamp()
+);
+insert into activation (version_id, who, why)
+select id, 'unknown', 'active before activations were kept' from version where state = 'active';
+"""
+
+VIEWS = """
+create view training_status as
+select r.id as run,
+       r.state,
+       r.requested_by,
+       v.name as version,
+       (r.progress ->> 'epoch')::numeric as epoch,
+       (v.metrics ->> 'macro_f1')::numeric as macro_f1,
+       (v.metrics ->> 'accuracy')::numeric as accuracy,
+       v.state = 'active' as active,
+       r.reason,
+       r.created_at,
+       r.started_at,
+       r.finished_at
+from training_run r
+left join version v on v.id = r.version_id;
+
+create view activation_status as
+select a.at, v.name as version, p.name as previous, a.who, a.why, a.forced
+from activation a
+join version v on v.id = a.version_id
+left join version p on p.id = a.previous_version_id;
+"""
+
+COMMENTS = {
+    "column version.verdict": "What the gate said of it; empty: never judged | 심사 결과",
+    "column training_run.requested_by": "Who asked for it | 요청한 사람",
+    "column training_run.progress": "Epoch, step and metrics so far | 진행 상황",
+    "column training_run.verdict": "What the gate said, with its reasons | 심사 결과와 이유",
+    "column training_run.reason": "Why it is blocked or failed | 막히거나 실패한 이유",
+    "table activation": "Which version became active when, by whom and why | 모델 교체 이력",
+    "column activation.forced": "Against the gate's verdict | 심사 결과를 무시했는지",
+    "view training_status": "Each retrain and what came of it | 재학습별 상태와 결과",
+    "column training_status.state": "queued, running, blocked, published or failed"
+    " | 대기, 학습 중, 차단, 공개, 실패",
+    "view activation_status": "Which version was used from when, and why | 모델 교체 이력",
+}
+
+
+def upgrade() -> None:
+    """Extend versions and training runs; create activations and both views."""
+    op.execute(TABLES)
+    op.execute(VIEWS)
+    for what, words in COMMENTS.items():
+        op.execute(f"comment on {what} is '{words.replace(chr(39), chr(39) * 2)}'")
+
+
+def downgrade() -> None:
+    """Refuse: who activated what would be lost."""
+    raise NotImplementedError
