@@ -1,44 +1,141 @@
-"""The course of a fit as a picture, in Korean."""
+"""The course of a fit as a picture, in Korean. It knows of no model."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-_CURVES = (
-    ("loss", "학습 손실", 1),
-    ("eval_loss", "검증 손실", 1),
-    ("eval_accuracy", "검증 정확도", 2),
-    ("eval_macro_f1", "검증 macro-F1", 2),
-    ("learning_rate", "학습률", 3),
+from trainer.plot_style import BLUE, GREEN, GREY, LIGHT_BLUE, ORANGE, style
+
+History = Sequence[Mapping[str, Any]]
+
+MARKED_POINTS = 60  # a curve of more points is drawn without a dot on each
+_PANEL_HEIGHT = 230  # pixels
+_AROUND = 170  # pixels above and below the panels, for marks and legend
+# Marks near the right edge hang to the left, so that none is cut.
+_RIGHT_HALF = 0.5
+
+
+@dataclass(frozen=True)
+class _Curve:
+    key: str
+    name: str
+    colour: str
+    evaluated: bool
+    """Once an evaluation, not once a logged step."""
+
+
+_PANELS: tuple[tuple[str, str, tuple[_Curve, ...]], ...] = (
+    (
+        "손실",
+        "",
+        (
+            _Curve("loss", "학습 손실", LIGHT_BLUE, False),
+            _Curve("eval_loss", "검증 손실", BLUE, True),
+        ),
+    ),
+    (
+        "정확도 · macro-F1",
+        ".0%",
+        (
+            _Curve("accuracy", "학습 정확도", LIGHT_BLUE, False),
+            _Curve("eval_accuracy", "검증 정확도", BLUE, True),
+            _Curve("eval_macro_f1", "검증 macro-F1", GREEN, True),
+        ),
+    ),
+    ("학습률", ".1e", (_Curve("learning_rate", "학습률", GREY, False),)),
 )
 
 
-def plot_training_progress(
-    history: Sequence[Mapping[str, Any]], *, best_step: int, stopped_step: int
-) -> go.Figure:
-    """Losses, validation measures and learning rate by step; best and last step marked.
+@dataclass(frozen=True)
+class _Point:
+    step: int
+    epoch: float
+    value: float
+
+
+def plot_training_progress(history: History, *, best_step: int, stopped_step: int) -> go.Figure:
+    """Losses, accuracy, macro-F1 and learning rate by step; best and last step marked and named.
+
+    A curve without a single value is left out, and with its last curve the panel. Of a step that
+    was logged twice (a run that was taken up again) the later record counts.
 
     Args:
-        history: records with `step` and any of the curves' names, as `FitResult.history` holds.
+        history: records with `step`, `epoch` and any of loss, accuracy, learning_rate (training),
+            eval_loss, eval_accuracy, eval_macro_f1 (validation), in any order.
         best_step: whose weights were kept.
         stopped_step: the last one.
     """
-    figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.06)
-    for key, name, row in _CURVES:
-        points = [(record["step"], record[key]) for record in history if key in record]
-        if points:
-            steps, values = zip(*points, strict=True)
-            figure.add_scatter(x=steps, y=values, name=name, mode="lines+markers", row=row, col=1)
-    figure.add_vline(x=best_step, line_dash="dash", line_color="#2a9d8f")
-    figure.add_vline(x=stopped_step, line_dash="dot", line_color="#e76f51")
-    for step, words, place in ((best_step, "최고", 1.06), (stopped_step, "종료", 1.02)):
-        figure.add_annotation(
-            x=step, y=place, yref="paper", text=f"{words} {step}", showarrow=False
-        )
-    figure.update_layout(title="학습 경과", height=800)
-    figure.update_xaxes(title_text="단계", row=3, col=1)
+    panels = [
+        (title, ticks, drawn)
+        for title, ticks, curves in _PANELS
+        if (drawn := [(c, points) for c in curves if (points := _points(history, c.key))])
+    ]
+    rows = max(1, len(panels))
+    figure = make_subplots(rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.07)
+    for row, (title, ticks, curves) in enumerate(panels, start=1):
+        for curve, points in curves:
+            figure.add_trace(_draw(curve, points), row=row, col=1)
+        figure.update_yaxes(title_text=title, tickformat=ticks, row=row, col=1)
+    height = rows * _PANEL_HEIGHT + _AROUND
+    style(figure, title="학습 경과", height=height, top=110)
+    # Below the panels: above them stand the marks, whatever the width.
+    figure.update_layout(legend={"y": -70 / (height - 160), "yanchor": "top"})
+    figure.update_xaxes(title_text="단계 (step)", row=rows, col=1)
+    _mark(figure, history, best_step, stopped_step)
     return figure
+
+
+def _points(history: History, key: str) -> list[_Point]:
+    """The finite values of a curve by step."""
+    found: dict[int, _Point] = {}
+    for record in history:
+        value = record.get(key)
+        # A loss of an overflowed half-precision step is NaN: a gap, not an end of the picture.
+        if value is not None and math.isfinite(value):
+            step = int(record["step"])
+            found[step] = _Point(step, float(record.get("epoch", math.nan)), float(value))
+    return [found[step] for step in sorted(found)]
+
+
+def _draw(curve: _Curve, points: list[_Point]) -> go.Scatter:
+    dots = curve.evaluated or len(points) <= MARKED_POINTS
+    return go.Scatter(
+        x=[point.step for point in points],
+        y=[point.value for point in points],
+        customdata=[point.epoch for point in points],
+        name=curve.name,
+        mode="lines+markers" if dots else "lines",
+        line={"color": curve.colour, "width": 2.5 if curve.evaluated else 1.5},
+        marker={"size": 7 if curve.evaluated else 4},
+        hovertemplate="%{y:.4g} (%{x:,}단계, %{customdata:.2f}에폭)",
+    )
+
+
+def _mark(figure: go.Figure, history: History, best_step: int, stopped_step: int) -> None:
+    """A line and a name for the best and the last step, one of both where they are the same."""
+    epochs = {int(r["step"]): float(r["epoch"]) for r in history if "epoch" in r}
+    marks = [("최고 (이 가중치를 씀)", best_step, GREEN, 36), ("종료", stopped_step, ORANGE, 14)]
+    if best_step == stopped_step:
+        marks = [("최고이자 종료", best_step, GREEN, 14)]
+    last = max([*epochs, best_step, stopped_step, 1])
+    for words, step, colour, above in marks:
+        figure.add_vline(x=step, line={"dash": "dash", "color": colour, "width": 1.5})
+        when = f"{epochs[step]:.4g}에폭, {step:,}단계" if step in epochs else f"{step:,}단계"
+        figure.add_annotation(
+            x=step,
+            y=1,
+            yref="paper",
+            yshift=above,
+            text=f"{words}: {when}",
+            font={"color": colour},
+            xanchor="right" if step > _RIGHT_HALF * last else "left",
+            showarrow=False,
+        )
+    # Room for a lone point, and for the marks at either end.
+    figure.update_xaxes(range=[-0.03 * last, 1.03 * last], tickformat=",d")
