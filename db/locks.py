@@ -1,4 +1,4 @@
-"""Advisory locks: a kind and an object. Who may load a source, migrate, feed, run a night."""
+"""Advisory locks: a kind and an object. Who may load, migrate, feed, run a night, activate."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ MIGRATION = 7_001
 LOAD = 7_002
 FEED = 7_003
 NIGHT = 7_004
+ACTIVATION = 7_005
+RESCORE = 7_007
+TRAINER = 7_006
 
 
 def wait_for_migration_lock(connection: Connection) -> None:
     """Hold it until the transaction ends."""
     connection.execute(text("select pg_advisory_xact_lock(:kind, 0)"), {"kind": MIGRATION})
+
+
+def wait_for_activation_lock(connection: Connection) -> None:
+    """Hold it until the transaction ends: one activation at a time."""
+    connection.execute(text("select pg_advisory_xact_lock(:kind, 0)"), {"kind": ACTIVATION})
 
 
 def try_load_lock(connection: Connection, source_id: int) -> bool:
@@ -41,3 +49,39 @@ def try_feed_lock(connection: Connection) -> bool:
 def release_feed_lock(connection: Connection) -> None:
     """Give the right to feed back."""
     connection.execute(text("select pg_advisory_unlock(:kind, 0)"), {"kind": FEED})
+
+
+def show_trainer(connection: Connection) -> None:
+    """Let others see that a trainer runs, until the connection ends. Any number may at once."""
+    connection.execute(text("select pg_advisory_lock_shared(:kind, 0)"), {"kind": TRAINER})
+
+
+def hide_trainer(connection: Connection) -> None:
+    """Take back what `show_trainer` did."""
+    connection.execute(text("select pg_advisory_unlock_shared(:kind, 0)"), {"kind": TRAINER})
+
+
+def count_trainers(connection: Connection) -> int:
+    """How many trainers run now."""
+    found = connection.scalar(
+        text(
+            "select count(*) from pg_locks where locktype = 'advisory' and granted"
+            " and database = (select oid from pg_database where datname = current_database())"
+            " and classid = cast(:kind as oid) and objid = 0 and objsubid = 2"
+        ),
+        {"kind": TRAINER},
+    )
+    return int(found or 0)
+
+
+def wait_for_feed_lock(connection: Connection) -> None:
+    """Let nobody feed until the transaction ends: scorings come and go in it by the thousand."""
+    connection.execute(text("select pg_advisory_xact_lock(:kind, 0)"), {"kind": FEED})
+
+
+def try_rescore_lock(connection: Connection) -> bool:
+    """Take the right to say by which version stored chunks are labelled, until the connection ends.
+
+    So that no rescore by a version goes on after the rollback from it.
+    """
+    return bool(connection.scalar(text("select pg_try_advisory_lock(:kind, 0)"), {"kind": RESCORE}))

@@ -1,0 +1,127 @@
+"""Statements about training runs: asked for, looked at, cancelled. At most one is open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql import bindparam
+
+from core.errors import NifosError
+
+OPEN = ("queued", "running")
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """One row of `training_run`, with the name of the version that came of it."""
+
+    id: int
+    state: str
+    request: dict[str, Any]
+    requested_by: str
+    progress: dict[str, Any]
+    attempt: int
+    tries: int
+    verdict: dict[str, Any] | None
+    reason: str | None
+    exit_code: int | None
+    version: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def open(self) -> bool:
+        """Whether it is queued or running."""
+        return self.state in OPEN
+
+    def words(self) -> str:
+        """Where it stands, in a few words: `retrain 3 is running (epoch 2.4 of 10)`."""
+        said = self.progress.get("stage", "")
+        if "epoch" in self.progress:
+            said = f"epoch {self.progress['epoch']:.1f} of {self.progress['epochs']:g}"
+        return f"retrain {self.id} is {self.state}" + (f" ({said})" if said else "")
+
+
+_SELECT = """
+select r.id, r.state, r.request, r.requested_by, r.progress, r.attempt, r.tries, r.verdict,
+       r.reason, r.exit_code, v.name as version, r.created_at, r.started_at, r.finished_at
+from training_run r left join version v on v.id = r.version_id
+"""
+
+
+def request_run(
+    connection: Connection,
+    request: Mapping[str, Any],
+    requested_by: str,
+    message_id: str | None = None,
+) -> int:
+    """Queue a run. Returns its id, or that of the run that the same message has queued before.
+
+    Raises:
+        NifosError: one is queued or running already; the message says how far it is.
+    """
+    run_id = connection.scalar(
+        text(
+            "insert into training_run (request, requested_by, message_id)"
+            " values (:request, :requested_by, :message_id)"
+            " on conflict do nothing returning id"
+        ).bindparams(bindparam("request", type_=JSONB)),
+        {"request": dict(request), "requested_by": requested_by, "message_id": message_id},
+    )
+    if run_id is None:
+        run_id = connection.scalar(
+            text("select id from training_run where message_id = :message_id"),
+            {"message_id": message_id},
+        )
+    if run_id is None:
+        running = open_run(connection)
+        words = running.words() if running else "another retrain has only just ended: try again"
+        raise NifosError(
+            f"{words}; there is one at a time. `nifos retrain --status` follows it, "
+            "`nifos retrain --cancel` ends it"
+        )
+    return int(run_id)
+
+
+def open_run(connection: Connection) -> TrainingRun | None:
+    """The run that is queued or running, if there is one."""
+    row = connection.execute(text(_SELECT + "where r.state in ('queued', 'running')")).one_or_none()
+    return None if row is None else TrainingRun(**row._mapping)
+
+
+def get_run(connection: Connection, run_id: int) -> TrainingRun | None:
+    """The run of that id."""
+    row = connection.execute(text(_SELECT + "where r.id = :run"), {"run": run_id}).one_or_none()
+    return None if row is None else TrainingRun(**row._mapping)
+
+
+def list_runs(connection: Connection, limit: int) -> list[TrainingRun]:
+    """The newest runs first."""
+    rows = connection.execute(text(_SELECT + "order by r.id desc limit :limit"), {"limit": limit})
+    return [TrainingRun(**row._mapping) for row in rows]
+
+
+def cancel_run(connection: Connection, who: str) -> TrainingRun | None:
+    """End the run that is queued or running. Its trainer finds out at its next look.
+
+    Returns:
+        The run as it was; None when none is open.
+    """
+    run = open_run(connection)
+    ended = None
+    if run is not None:
+        ended = connection.scalar(
+            text(
+                "update training_run set state = 'failed', reason = 'cancelled by ' || :who,"
+                " exit_code = 1, lease_until = null, holder = null, finished_at = now()"
+                " where id = :run and state in ('queued', 'running') returning id"
+            ),
+            {"who": who, "run": run.id},
+        )
+    return run if ended is not None else None
