@@ -35,9 +35,11 @@ from written w join document d on d.id = w.document_id
 group by d.source_id, day, w.label
 """
 
+# The wanted version's labels are shown, and any other's only where there are none yet: a chunk
+# whose first scoring runs while a rescore asks for another version gets them as early as before.
 SHOW = """
 update chunk set current_version_id = :version
-where id = :chunk and wanted_version_id = :version
+where id = :chunk and (wanted_version_id = :version or current_version_id is null)
 """
 
 

@@ -142,7 +142,9 @@ def lease_holders(connection: Connection, machine: str) -> list[str]:
     )
 
 
-def due_to_publish(connection: Connection, window: int, depth: int) -> list[ScoringKey]:
+def due_to_publish(
+    connection: Connection, window: int, depth: int, *, rescores: int = 8
+) -> list[ScoringKey]:
     """Pick the scorings that the queue lacks, and mark them as published.
 
     The queue ought to hold as many messages as there are due scorings, up to the window. What it
@@ -153,11 +155,19 @@ def due_to_publish(connection: Connection, window: int, depth: int) -> list[Scor
         connection: in a transaction that holds the feed lock.
         window: how many messages the queue may hold.
         depth: how many it holds.
+        rescores: how many of them may be of chunks that are labelled again, so that a new crawl
+            never waits behind a window of those.
     """
     rows = connection.execute(
         text(
-            "with due as (select chunk_id, version_id, precedence, published_at from scoring"
-            "  where state = 'pending' and next_try_at <= now()"
+            "with due as ("
+            "  (select chunk_id, version_id, precedence, published_at from scoring"
+            "   where state = 'pending' and precedence <= 0 and next_try_at <= now()"
+            "   order by precedence, chunk_id limit :window)"
+            "  union all"
+            "  (select chunk_id, version_id, precedence, published_at from scoring"
+            "   where state = 'pending' and precedence > 0 and next_try_at <= now()"
+            "   order by precedence, chunk_id limit :rescores)"
             "  order by precedence, chunk_id limit :window),"
             " lacking as (select * from due order by (published_at is not null), precedence,"
             "  published_at, chunk_id limit greatest(0, (select count(*) from due) - :depth))"
@@ -165,7 +175,7 @@ def due_to_publish(connection: Connection, window: int, depth: int) -> list[Scor
             " where s.chunk_id = l.chunk_id and s.version_id = l.version_id"
             " returning s.precedence, s.chunk_id, s.version_id"
         ),
-        {"window": window, "depth": depth},
+        {"window": window, "depth": depth, "rescores": rescores},
     ).all()
     return [ScoringKey(row.chunk_id, row.version_id) for row in sorted(rows)]
 
@@ -182,12 +192,16 @@ def read_state(connection: Connection, key: ScoringKey) -> ScoringState | None:
 
 
 def retry_failed(connection: Connection, crawl_id: int | None) -> int:
-    """Return failed scorings, of one crawl or of all, to pending with all their tries."""
+    """Return failed scorings, of one crawl or of all, to pending with all their tries.
+
+    Those of a version that the chunk is no longer to be labelled by stay as they are.
+    """
     return connection.execute(
         text(
             "update scoring s set state = 'pending', tries = 0, n_failed = 0, reason = null,"
             " finished_at = null, published_at = null, next_try_at = now()"
             " from chunk c where c.id = s.chunk_id and s.state = 'failed'"
+            " and c.wanted_version_id = s.version_id"
             " and (cast(:crawl as bigint) is null or c.crawl_id = :crawl)"
         ),
         {"crawl": crawl_id},

@@ -29,17 +29,31 @@ class CrawlStatus:
     started_at: datetime
     finished_at: datetime | None
     repaired: int
+    rescoring: int
 
 
 @dataclass(frozen=True)
 class WorkStatus:
-    """All open work: scorings by state, documents left, and the rate of the last minute."""
+    """Open work of crawls: scorings by state, documents left; and the last minute's rate of all."""
 
     pending: int
     running: int
     failed: int
     documents_left: int
     documents_per_s: float
+
+
+@dataclass(frozen=True)
+class RescoreStatus:
+    """What a version has still to label again: chunks and documents left, documents it failed on.
+
+    Until then, and after a failure, they keep the labels that they have.
+    """
+
+    version: str
+    chunks: int
+    documents: int
+    failed: int
 
 
 @dataclass(frozen=True)
@@ -87,7 +101,7 @@ def crawl_status(connection: Connection, crawl_id: int) -> CrawlStatus | None:
 
 
 def work_status(connection: Connection) -> WorkStatus:
-    """What is open in all crawls, and how fast it goes."""
+    """What is open in all crawls, rescores left out, and how fast all goes."""
     row = connection.execute(
         text(
             "select count(*) filter (where s.state = 'pending') as pending,"
@@ -98,6 +112,7 @@ def work_status(connection: Connection) -> WorkStatus:
             " (select coalesce(sum(n_labelled), 0) from scoring where state = 'done'"
             "  and finished_at > now() - make_interval(secs => :window_s)) as recent"
             " from scoring s join chunk c on c.id = s.chunk_id"
+            "  and c.wanted_version_id = s.version_id and c.current_version_id is null"
             " where s.state in ('pending', 'running', 'failed')"
         ),
         {"window_s": RATE_WINDOW_S},
@@ -111,18 +126,26 @@ def work_status(connection: Connection) -> WorkStatus:
     )
 
 
+def rescore_status(connection: Connection) -> list[RescoreStatus]:
+    """What is left of rescores, by version."""
+    rows = connection.execute(text("select * from rescore_status order by version"))
+    return [RescoreStatus(**row._mapping) for row in rows]
+
+
 def source_work(connection: Connection, source: str) -> SourceWork:
-    """How far the open crawls of one source have come."""
+    """How far the open crawls of one source have come, rescores left out."""
     row = connection.execute(
         text(
             "select count(*) filter (where open) as open_scorings,"
             " coalesce(sum(n_documents) filter (where open), 0) as documents_left,"
             " coalesce(sum(n_documents), 0) as documents"
-            " from (select c.n_documents, s.state in ('pending', 'running') as open,"
-            "  bool_or(s.state in ('pending', 'running')) over (partition by c.crawl_id) as unended"
-            "  from scoring s join chunk c on c.id = s.chunk_id"
-            "  join crawl cr on cr.id = c.crawl_id join source so on so.id = cr.source_id"
-            "  where so.name = :source) work"
+            " from (select n_documents, open, bool_or(open) over (partition by crawl_id) as unended"
+            "  from (select c.n_documents, c.crawl_id,"
+            "   c.current_version_id is null and s.state in ('pending', 'running') as open"
+            "   from chunk c"
+            "   join scoring s on s.chunk_id = c.id and s.version_id = c.wanted_version_id"
+            "   join crawl cr on cr.id = c.crawl_id join source so on so.id = cr.source_id"
+            "   where so.name = :source) scored) work"
             " where unended"
         ),
         {"source": source},

@@ -77,6 +77,7 @@ def _collect(services: Services) -> dict[str, Any]:
     with transaction(services.engine) as connection:
         crawls = db_status.list_crawls(connection, SHOWN_CRAWLS)
         work = db_status.work_status(connection)
+        rescores = db_status.rescore_status(connection)
         active = active_version(connection)
     with connect(services.app) as broker:
         depth = queue_depth(broker)
@@ -86,6 +87,7 @@ def _collect(services: Services) -> dict[str, Any]:
         "workers": live_workers(services.app, PING_S),
         **asdict(work),
         "seconds_left": _seconds_left(work),
+        "rescores": [asdict(rescore) for rescore in rescores],
         "crawls": [asdict(crawl) for crawl in crawls],
     }
 
@@ -110,9 +112,18 @@ def _render(collected: dict[str, Any]) -> Group:
         ("documents left", f"{collected['documents_left']:,}"),
         ("documents a second", f"{collected['documents_per_s']:,.0f} (last minute)"),
         ("time to go", "unknown" if left is None else duration(left)),
+        *(
+            (f"rescore by {rescore['version']}", _words(rescore))
+            for rescore in collected["rescores"]
+        ),
     ]
     names = [field.name for field in fields(CrawlStatus) if field.name in SHOWN]
     rows = [[crawl[name] for name in names] for crawl in collected["crawls"]]
     return Group(
         make_table(("", ""), facts), "", make_table(names, rows, title="crawls, newest first")
     )
+
+
+def _words(rescore: dict[str, Any]) -> str:
+    failed = f", {rescore['failed']:,} failed" if rescore["failed"] else ""
+    return f"{rescore['documents']:,} documents left in {rescore['chunks']:,} chunks{failed}"
