@@ -107,11 +107,12 @@ def reliability_bins(
     places = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     rows = np.bincount(places, minlength=CALIBRATION_BINS)
     used = np.flatnonzero(rows)
-    means = [
+    confidences, accuracies = (
         np.bincount(places, weights=values, minlength=CALIBRATION_BINS)[used] / rows[used]
         for values in (confidence, right)
-    ]
-    return ReliabilityBins((used + 0.5) / CALIBRATION_BINS, *means, rows[used].astype(np.int64))
+    )
+    middle = (used + 0.5) / CALIBRATION_BINS
+    return ReliabilityBins(middle, confidences, accuracies, rows[used].astype(np.int64))
 
 
 def plot_reliability(
