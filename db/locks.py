@@ -1,4 +1,4 @@
-"""Advisory locks: a kind and an object. Who may load, migrate, feed, run a night, activate."""
+"""Advisory locks: a kind and an object. Who may load a source, migrate, feed, run, activate."""
 
 from __future__ import annotations
 

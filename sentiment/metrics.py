@@ -35,10 +35,15 @@ def precision_per_class(counts: NDArray[np.int64]) -> list[float]:
     return [float(value) for value in np.diag(counts) / np.maximum(1, counts.sum(axis=0))]
 
 
+def f1_per_class(counts: NDArray[np.int64]) -> list[float]:
+    """Of each class, the harmonic mean of precision and recall. 0 for one that is never said."""
+    totals = counts.sum(axis=1) + counts.sum(axis=0)
+    return [float(value) for value in 2 * np.diag(counts) / np.maximum(1, totals)]
+
+
 def macro_f1(counts: NDArray[np.int64]) -> float:
     """Mean of the classes' F1: a class that is never said counts as 0, however rare it is."""
-    totals = counts.sum(axis=1) + counts.sum(axis=0)
-    return float(np.mean(2 * np.diag(counts) / np.maximum(1, totals)))
+    return float(np.mean(f1_per_class(counts)))
 
 
 def two_class_balanced_accuracy(truth: Ids, probabilities: Probabilities) -> float:
