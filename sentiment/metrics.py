@@ -62,11 +62,16 @@ def two_class_balanced_accuracy(truth: Ids, probabilities: Probabilities) -> flo
     return sum(recalls) / max(1, len(recalls))
 
 
+def calibration_bin(confidence: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Which of `CALIBRATION_BINS` equal bins a label's probability falls in: int64 [rows]."""
+    return np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+
+
 def calibration_error(truth: Ids, probabilities: Probabilities) -> float:
     """Expected calibration error of the label's probability, in `CALIBRATION_BINS` equal bins."""
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    bins = calibration_bin(confidence)
     gaps = 0.0
     for place in range(CALIBRATION_BINS):
         inside = bins == place
