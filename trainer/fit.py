@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from torch.utils.data import Dataset
+from safetensors.torch import load_file
 from transformers import (
+    DefaultFlowCallback,
     EarlyStoppingCallback,
     ElectraForSequenceClassification,
-    EvalPrediction,
-    Trainer,
     TrainingArguments,
 )
 
-from sentiment import metrics
+from core.errors import InputError
 from sentiment.device import choose_device, has_bf16
+from trainer.checkpoints import WEIGHTS, Checkpoints, fingerprint
 from trainer.encoding import Encoded
+from trainer.flow import FitProgress, Flow, OnProgress, Report, clean_history
+from trainer.loop import FitTrainer
+
+__all__ = [
+    "FitProgress",
+    "FitResult",
+    "FitSettings",
+    "OnProgress",
+    "train_with_early_stopping",
+]
 
 MAX_GRADIENT_NORM = 1.0
 
@@ -32,15 +42,26 @@ class FitSettings:
     learning_rate: float = 5e-6
     epochs: float = 10
     batch_rows: int = 128
+    """Rows of one step; how many of them are computed at once is found out."""
     evaluations_per_epoch: int = 1
     patience: int = 3
     """Evaluations without a better macro-F1 before it stops."""
     schedule: Literal["reduce_lr_on_plateau", "linear", "cosine"] = "reduce_lr_on_plateau"
     warmup_steps: int = 0
+    """Not for the plateau schedule, which has none."""
     weight_decay: float = 0.01
     class_weights: tuple[float, ...] | None = None
+    """By label id, as `trainer.class_weights.resolve_class_weights` gives them."""
     label_smoothing: float = 0.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "epochs", "batch_rows", "evaluations_per_epoch", "patience"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(f"{name.replace('_', ' ')} {value}: it must be above 0")
+        if not 0 <= self.label_smoothing < 1:
+            raise InputError(f"label smoothing {self.label_smoothing}: it must be within [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -49,62 +70,18 @@ class FitResult:
 
     model: ElectraForSequenceClassification
     best_step: int
+    best_epoch: float
     best_macro_f1: float
     stopped_step: int
+    stopped_epoch: float
     history: list[dict[str, Any]] = field(repr=False)
-
-
-class _Windows(Dataset[Mapping[str, Any]]):
-    def __init__(self, encoded: Encoded) -> None:
-        self._encoded = encoded
-
-    def __len__(self) -> int:
-        return len(self._encoded.input_ids)
-
-    def __getitem__(self, place: int) -> dict[str, Any]:
-        return {
-            "input_ids": self._encoded.input_ids[place],
-            "labels": int(self._encoded.label_ids[place]),
-        }
-
-
-def collate(rows: list[Mapping[str, Any]], pad_id: int) -> dict[str, torch.Tensor]:
-    """Pad rows to their longest: `input_ids` and `attention_mask` int64 [rows, tokens]."""
-    longest = max(len(row["input_ids"]) for row in rows)
-    input_ids = np.full((len(rows), longest), pad_id, dtype=np.int64)
-    mask = np.zeros((len(rows), longest), dtype=np.int64)
-    for place, row in enumerate(rows):
-        ids = row["input_ids"]
-        input_ids[place, : len(ids)] = ids
-        mask[place, : len(ids)] = 1
-    return {
-        "input_ids": torch.from_numpy(input_ids),
-        "attention_mask": torch.from_numpy(mask),
-        "labels": torch.tensor([row["labels"] for row in rows]),
-    }
-
-
-class _WeightedTrainer(Trainer):
-    """The library's Trainer with class weights in the loss."""
-
-    class_weights: torch.Tensor | None = None
-    label_smoothing = 0.0
-
-    def compute_loss(  # type: ignore[no-untyped-def]
-        self, model, inputs, return_outputs=False, num_items_in_batch=None
-    ):
-        """Cross entropy on the logits, weighted by class."""
-        del num_items_in_batch  # the mean over the batch is what we want
-        labels = inputs["labels"]
-        outputs = model(**{key: value for key, value in inputs.items() if key != "labels"})
-        weights = self.class_weights
-        loss = torch.nn.functional.cross_entropy(
-            outputs.logits.float(),
-            labels,
-            weight=None if weights is None else weights.to(outputs.logits.device),
-            label_smoothing=self.label_smoothing if model.training else 0.0,
-        )
-        return (loss, outputs) if return_outputs else loss
+    """Records in the order of their steps: `step`, `epoch`, and `loss`, `accuracy` (both of
+    training, since the record before), `learning_rate`, or `eval_loss`, `eval_accuracy`,
+    `eval_macro_f1`."""
+    resumed: int = 0
+    """How often it went on after an interruption."""
+    piece_rows: int = 0
+    """Rows that were computed at once at the end."""
 
 
 def train_with_early_stopping(
@@ -113,47 +90,76 @@ def train_with_early_stopping(
     validation: Encoded,
     settings: FitSettings,
     output: Path,
+    *,
+    device: str = "auto",
+    on_progress: OnProgress | None = None,
 ) -> FitResult:
     """Fit, evaluate now and then, stop when macro-F1 no longer rises, restore the best weights.
 
+    Where the output holds a whole checkpoint of the same fit, it goes on from there.
+
     Args:
-        model: changed in place.
+        model: changed in place; on the CPU afterwards.
         train: the windows to learn from.
-        validation: the windows that decide when to stop and which weights stay.
+        validation: the windows of the texts that decide when to stop and which weights stay.
         settings: see there.
-        output: a directory for checkpoints.
+        output: a directory for checkpoints. It may hold other fits' too; the caller removes it.
+        device: as `sentiment.device.choose_device` reads it.
+        on_progress: called at every record and evaluation; its exception ends the fit, which can
+            go on later.
+
+    Raises:
+        DeviceError: the device's memory does not hold a single text.
+        ModelError: no such device.
+        StoreError: the disk is full; called again, the fit goes on.
     """
-    pad_id = int(model.config.pad_token_id or 0)
-    trainer = _WeightedTrainer(
+    chosen = choose_device(device)
+    # sdpa is faster on a GPU, eager attention at these lengths on a CPU.
+    model.set_attn_implementation("eager" if chosen.type == "cpu" else "sdpa")
+    checkpoints = Checkpoints(output, fingerprint(settings, model, train, validation))
+    newest = checkpoints.newest()
+    if newest is not None and _is_finished(newest[1], settings):
+        return _restored(model, checkpoints, newest[1])
+    trainer = FitTrainer(
         model=model,
-        args=_arguments(settings, len(train.input_ids), output),
-        data_collator=lambda rows: collate(rows, pad_id),
-        train_dataset=_Windows(train),
-        eval_dataset=_Windows(validation),
-        compute_metrics=_measure,
+        args=_arguments(settings, checkpoints.directory, chosen),
+        checkpoints=checkpoints,
+        train=train,
+        validation=validation,
+        class_weights=settings.class_weights,
+        label_smoothing=settings.label_smoothing,
         callbacks=[EarlyStoppingCallback(early_stopping_patience=settings.patience)],
     )
-    if settings.class_weights is not None:
-        trainer.class_weights = torch.tensor(settings.class_weights)
-    trainer.label_smoothing = settings.label_smoothing
-    trainer.train()
+    steps_per_epoch = -(-len(train.input_ids) // settings.batch_rows)
+    trainer.pop_callback(DefaultFlowCallback)
+    trainer.add_callback(Flow(trainer.order, steps_per_epoch, settings.evaluations_per_epoch))
+    if on_progress is not None:
+        trainer.add_callback(Report(on_progress, settings.epochs))
+    if newest is not None:
+        checkpoints.count_resumption()
+    trainer.train(resume_from_checkpoint=None if newest is None else str(newest[0]))
+    # The library has wrapped `forward` in autocast, for good.
+    trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     state = trainer.state
-    return FitResult(
-        model=model,
-        best_step=int(state.best_global_step or state.global_step),
-        best_macro_f1=float(state.best_metric or 0.0),
-        stopped_step=state.global_step,
-        history=[dict(record) for record in state.log_history],
+    return _result(
+        model,
+        {
+            "global_step": state.global_step,
+            "epoch": state.epoch,
+            "best_global_step": state.best_global_step,
+            "best_metric": state.best_metric,
+            "log_history": state.log_history,
+        },
+        resumed=checkpoints.resumed(),
+        piece_rows=trainer.piece_rows,
     )
 
 
-def _arguments(settings: FitSettings, rows: int, output: Path) -> TrainingArguments:
-    device = choose_device("auto")
-    steps_per_epoch = max(1, -(-rows // settings.batch_rows))
-    every = max(1, steps_per_epoch // settings.evaluations_per_epoch)
+def _arguments(settings: FitSettings, directory: Path, device: torch.device) -> TrainingArguments:
     plateau = settings.schedule == "reduce_lr_on_plateau"
-    return TrainingArguments(
-        output_dir=str(output),
+    bf16 = has_bf16(device)
+    arguments = TrainingArguments(
+        output_dir=str(directory),
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.batch_rows,
         per_device_eval_batch_size=settings.batch_rows * 2,
@@ -165,33 +171,68 @@ def _arguments(settings: FitSettings, rows: int, output: Path) -> TrainingArgume
         warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
         max_grad_norm=MAX_GRADIENT_NORM,
+        # `_Flow` decides when; these say that it happens.
         eval_strategy="steps",
         save_strategy="steps",
-        eval_steps=every,
-        save_steps=every,
-        save_total_limit=2,
+        eval_steps=1,
+        save_steps=1,
         load_best_model_at_end=True,
         metric_for_best_model="macro_f1",
         greater_is_better=True,
-        train_sampling_strategy="group_by_length",
-        bf16=has_bf16(device),
+        # Else early stopping begins to count anew when a fit goes on.
+        restore_callback_states_from_checkpoint=True,
+        bf16=bf16,
+        fp16=device.type == "cuda" and not bf16,
         use_cpu=device.type == "cpu",
         dataloader_pin_memory=device.type == "cuda",
-        logging_steps=max(1, every // 10),
+        logging_nan_inf_filter=False,  # it waits for the GPU at every step
         report_to="none",
         disable_tqdm=True,
         remove_unused_columns=False,
         seed=settings.seed,
         data_seed=settings.seed,
     )
+    if device.type == "cuda":
+        # The library takes every GPU that it sees, or the first; the setting names one.
+        torch.cuda.set_device(device)
+        arguments.__dict__["_setup_devices"] = device
+        arguments._n_gpu = 1
+    return arguments
 
 
-def _measure(evaluated: EvalPrediction) -> dict[str, float]:
-    logits = (
-        evaluated.predictions[0]
-        if isinstance(evaluated.predictions, tuple)
-        else (evaluated.predictions)
+def _is_finished(state: Mapping[str, Any], settings: FitSettings) -> bool:
+    stopping = state["stateful_callbacks"]["EarlyStoppingCallback"]["attributes"]
+    waited = int(stopping["early_stopping_patience_counter"])
+    return waited >= settings.patience or state["global_step"] >= state["max_steps"]
+
+
+def _restored(
+    model: ElectraForSequenceClassification, checkpoints: Checkpoints, state: Mapping[str, Any]
+) -> FitResult:
+    """The result of a fit that had ended when its process was killed."""
+    model.load_state_dict(load_file(checkpoints.path(state["best_global_step"]) / WEIGHTS))
+    return _result(model, state, resumed=checkpoints.resumed(), piece_rows=0)
+
+
+def _result(
+    model: ElectraForSequenceClassification,
+    state: Mapping[str, Any],
+    *,
+    resumed: int,
+    piece_rows: int,
+) -> FitResult:
+    history = clean_history(state["log_history"])
+    best_step = int(state["best_global_step"] or state["global_step"])
+    best_epochs = [record["epoch"] for record in history if record["step"] == best_step]
+    model.eval().cpu()
+    return FitResult(
+        model=model,
+        best_step=best_step,
+        best_epoch=float(best_epochs[-1]) if best_epochs else float(state["epoch"]),
+        best_macro_f1=float(state["best_metric"] or 0.0),
+        stopped_step=int(state["global_step"]),
+        stopped_epoch=float(state["epoch"]),
+        history=history,
+        resumed=resumed,
+        piece_rows=piece_rows,
     )
-    truth = np.asarray(evaluated.label_ids, dtype=np.int64)
-    counts = metrics.confusion(truth, np.asarray(logits).argmax(axis=1))
-    return {"macro_f1": metrics.macro_f1(counts), "accuracy": metrics.accuracy(counts)}

@@ -45,7 +45,7 @@ def test_labels_are_read_in_both_languages(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ({"text": ["a"], "label": ["best"]}, r"\['best'\]"),
+        ({"text": ["a"], "label": ["best"]}, r"\(긍정\): best$"),
         ({"text": ["a"], "mood": ["positive"]}, "no column 'label'"),
     ],
 )

@@ -15,7 +15,6 @@ from tests.tiny_version import TEXTS, build_tiny_version
 from trainer.corpus import Corpus, merge_equal
 from trainer.encoding import encode, token_lengths
 from trainer.fit import FitResult, FitSettings, train_with_early_stopping
-from trainer.plots import plot_training_progress
 from trainer.publish import publish
 from trainer.split import dataset_split
 from trainer.starter import main, make_model
@@ -107,16 +106,6 @@ def test_it_stops_early_and_the_best_weights_are_not_the_last(tmp_path: Path) ->
         ]
     counts = metrics.confusion(held_out.label_ids, np.array(said))
     assert metrics.macro_f1(counts) == pytest.approx(result.best_macro_f1, abs=0.05)
-
-
-def test_progress_is_drawn_with_its_marks(fitted: tuple[FitResult, Corpus, object]) -> None:
-    result, _, _ = fitted
-    figure = plot_training_progress(
-        result.history, best_step=result.best_step, stopped_step=result.stopped_step
-    )
-    names = {trace.name for trace in figure.data}
-    assert names == {"학습 손실", "검증 손실", "검증 정확도", "검증 macro-F1", "학습률"}
-    assert len(figure.layout.shapes) >= 2
 
 
 def test_training_reads_long_texts_in_the_windows_of_serving(tmp_path: Path) -> None:

@@ -1,0 +1,188 @@
+"""The library's Trainer, mended where it falls short of this fit.
+
+The loss is weighted by class and normalised over the whole batch; a batch that the memory does not
+hold is computed in pieces; evaluation counts texts, not windows; checkpoints are written aside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import ElectraForSequenceClassification, EvalPrediction, Trainer
+from transformers.trainer_callback import ExportableState
+
+from core.errors import DeviceError
+from sentiment.labels import LABELS
+from trainer.batches import GroupedOrder, Windows, collate, longest_first
+from trainer.checkpoints import STATE, Checkpoints
+from trainer.encoding import Encoded
+from trainer.measure import TextMeasure
+
+
+class FitTrainer(Trainer):
+    """Fits windows, evaluates texts.
+
+    Args:
+        checkpoints: where they go.
+        train: the windows to learn from.
+        validation: the windows of the texts to evaluate.
+        class_weights: of the loss, in the order of the label ids; None: all the same.
+        label_smoothing: of the training loss.
+        others: the library's arguments.
+    """
+
+    def __init__(
+        self,
+        *,
+        checkpoints: Checkpoints,
+        train: Encoded,
+        validation: Encoded,
+        class_weights: tuple[float, ...] | None,
+        label_smoothing: float,
+        **others: Any,
+    ) -> None:
+        pad_id = int(others["model"].config.pad_token_id or 0)
+        args = others["args"]
+        self.order = GroupedOrder(train.lengths(), args.per_device_train_batch_size, args.seed)
+        self.piece_rows: int = args.per_device_train_batch_size
+        """Rows that are computed at once; fewer than a batch where the memory was too small."""
+        self._evaluated = longest_first(validation.lengths())
+        self._measure = TextMeasure(validation, class_weights)
+        self._checkpoints = checkpoints
+        self._class_weights = torch.tensor(class_weights or [1.0] * len(LABELS))
+        self._label_smoothing = label_smoothing
+        self._right: Tensor | int = 0
+        self._seen = 0
+        super().__init__(
+            train_dataset=Windows(train),
+            eval_dataset=Windows(validation),
+            data_collator=lambda rows: collate(rows, pad_id),
+            compute_metrics=self._measure_texts,
+            **others,
+        )
+        # `compute_loss` divides by the whole batch's weight: the library must not divide again.
+        self.loss_is_scaled_for_ga = True
+        self._class_weights = self._class_weights.to(self.args.device)
+
+    def _get_train_sampler(self, _dataset: Any = None) -> Any:
+        return self.order
+
+    def _get_eval_sampler(self, _dataset: Any) -> Any:
+        return self._evaluated.tolist()
+
+    def compute_loss(  # type: ignore[no-untyped-def]
+        self, model, inputs, return_outputs=False, num_items_in_batch=None
+    ):
+        """Cross entropy weighted by class, divided by the weight of the whole batch's rows."""
+        labels = inputs["labels"]
+        outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+        self._right = self._right + (outputs.logits.argmax(dim=1) == labels).sum()
+        self._seen += len(labels)
+        loss = torch.nn.functional.cross_entropy(
+            outputs.logits.float(),
+            labels,
+            weight=self._class_weights,
+            label_smoothing=self._label_smoothing,
+            reduction="sum",
+        )
+        loss = loss / num_items_in_batch
+        return (loss, outputs) if return_outputs else loss
+
+    def training_step(  # type: ignore[no-untyped-def]
+        self, model, inputs, _num_items_in_batch=None
+    ):
+        """Accumulate the gradient of one batch, in pieces if the memory is too small for it whole.
+
+        Raises:
+            DeviceError: it does not hold a single row.
+        """
+        inputs = self._prepare_inputs(inputs)
+        total = self._class_weights[inputs["labels"]].sum()
+        step = super().training_step
+        before = self._right, self._seen
+        while True:
+            losses = self._in_pieces(inputs, lambda piece: step(model, piece, total))
+            if losses is not None:
+                return torch.stack(losses).sum()
+            # What a broken piece has added to the gradient is unknown: begin the batch anew.
+            model.zero_grad()
+            self._right, self._seen = before
+            self._halve(len(inputs["labels"]))
+
+    def prediction_step(self, *given: Any, **_others: Any) -> Any:
+        """Logits of one batch, in pieces if the memory is too small. The loss is measured later."""
+        model, inputs = given[0], self._prepare_inputs(given[1])
+        while True:
+            logits = self._in_pieces(inputs, lambda piece: _logits(model, piece))
+            if logits is not None:
+                return None, torch.cat(logits), inputs["labels"]
+            self._halve(len(inputs["labels"]))
+
+    def _in_pieces(
+        self, inputs: dict[str, Tensor], compute: Callable[[dict[str, Tensor]], Tensor]
+    ) -> list[Tensor] | None:
+        try:
+            return [compute(piece) for piece in _pieces(inputs, self.piece_rows)]
+        except torch.OutOfMemoryError:
+            # Only the answer leaves: the error itself holds on to every tensor of the piece.
+            return None
+
+    def _halve(self, rows: int) -> None:
+        if min(self.piece_rows, rows) <= 1:
+            raise DeviceError(
+                f"the memory of {self.args.device} does not hold one text of this model: free it,"
+                " take a smaller base, or train on another device (NIFOS_TRAINER_DEVICE)"
+            )
+        self.piece_rows = -(-min(self.piece_rows, rows) // 2)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _measure_texts(self, evaluated: EvalPrediction) -> dict[str, float]:
+        logits = np.empty_like(evaluated.predictions, dtype=np.float64)
+        logits[self._evaluated] = evaluated.predictions
+        return self._measure(logits)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Keep the training accuracy since the last record beside the training loss."""
+        if "loss" in logs and self._seen:
+            logs["accuracy"] = float(self._right) / self._seen
+            self._right, self._seen = 0, 0
+        super().log(logs, start_time)
+
+    def _save_checkpoint(self, _model: Any, _trial: Any) -> None:
+        state, model = self.state, cast(ElectraForSequenceClassification, self.model)
+        best = state.best_global_step
+        if best:
+            state.best_model_checkpoint = str(self._checkpoints.path(best))
+        kept_states: Any = state.stateful_callbacks  # typed as what it is before a fit begins
+        for kept in (*self.callback_handler.callbacks, self.control):
+            if isinstance(kept, ExportableState):
+                kept_states[type(kept).__name__] = kept.state()
+        with self._checkpoints.written(state.global_step) as aside:
+            model.save_pretrained(aside)
+            self._save_optimizer_and_scheduler(str(aside))
+            self._save_scaler(str(aside))
+            self._save_rng_state(str(aside))
+            state.save_to_json(str(aside / STATE))
+        self._checkpoints.keep(state.global_step, best or state.global_step)
+
+    def floating_point_ops(self, _inputs: Any) -> int:
+        """Nothing: the library counts parameters at every step for it."""
+        return 0
+
+
+def _logits(model: Any, piece: dict[str, Tensor]) -> Tensor:
+    with torch.no_grad():
+        logits: Tensor = model(
+            input_ids=piece["input_ids"], attention_mask=piece["attention_mask"]
+        ).logits
+    return logits.detach().float()
+
+
+def _pieces(inputs: dict[str, Tensor], rows: int) -> Iterator[dict[str, Tensor]]:
+    for start in range(0, len(inputs["labels"]), rows):
+        yield {name: value[start : start + rows] for name, value in inputs.items()}
