@@ -22,6 +22,7 @@ SHARES = [[0.0, "#f7fafc"], [1.0, "#08519c"]]  # light to dark: readable on pape
 
 # Fonts that a Korean Windows, macOS, Android or Linux has; none is fetched.
 FONTS = '"Noto Sans KR", "Noto Sans CJK KR", "Malgun Gothic", "Apple SD Gothic Neo", sans-serif'
+_FEW = 6  # counts below it, plotly would put ticks between them
 LONGEST_NAME = 24  # characters of a source's name that fit beside an axis
 
 
@@ -41,7 +42,7 @@ def style(figure: go.Figure, *, title: str, height: int, top: int = 60) -> go.Fi
         font={"family": FONTS, "size": 13, "color": INK},
         paper_bgcolor="white",
         plot_bgcolor="white",
-        margin={"l": 64, "r": 16, "t": top, "b": 48},
+        margin={"l": 64, "r": 24, "t": top, "b": 48},
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         hoverlabel={"font": {"family": FONTS}},
     )
@@ -49,6 +50,11 @@ def style(figure: go.Figure, *, title: str, height: int, top: int = 60) -> go.Fi
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)
     return figure
+
+
+def whole_ticks(largest: float) -> dict[str, object]:
+    """An axis of counts: thousands separated, and never the same whole number twice."""
+    return {"tickformat": ",d", "dtick": 1 if largest < _FEW else None}
 
 
 def plain(name: str) -> str:

@@ -10,13 +10,16 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from trainer.plot_style import BLUE, GREEN, GREY, LIGHT_BLUE, ORANGE, style
+from trainer.plot_style import BLUE, GREEN, GREY, LIGHT_BLUE, ORANGE, style, whole_ticks
 
 History = Sequence[Mapping[str, Any]]
 
 MARKED_POINTS = 60  # a curve of more points is drawn without a dot on each
-_PANEL_HEIGHT = 230  # pixels
-_AROUND = 170  # pixels above and below the panels, for marks and legend
+_PANEL_HEIGHT = 240  # pixels, with the gap
+_PANEL_GAP = 76  # pixels, for a legend of three lines on a narrow screen
+_ABOVE = 140  # pixels, for the title, the marks and a legend
+_BELOW = 48  # pixels, for the axis
+_AROUND = _ABOVE + _BELOW
 # Marks near the right edge hang to the left, so that none is cut.
 _RIGHT_HALF = 0.5
 
@@ -77,15 +80,17 @@ def plot_training_progress(history: History, *, best_step: int, stopped_step: in
         if (drawn := [(c, points) for c in curves if (points := _points(history, c.key))])
     ]
     rows = max(1, len(panels))
-    figure = make_subplots(rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.07)
-    for row, (title, ticks, curves) in enumerate(panels, start=1):
-        for curve, points in curves:
-            figure.add_trace(_draw(curve, points), row=row, col=1)
-        figure.update_yaxes(title_text=title, tickformat=ticks, row=row, col=1)
     height = rows * _PANEL_HEIGHT + _AROUND
-    style(figure, title="학습 경과", height=height, top=110)
-    # Below the panels: above them stand the marks, whatever the width.
-    figure.update_layout(legend={"y": -70 / (height - 160), "yanchor": "top"})
+    gap = _PANEL_GAP / (height - _AROUND)
+    figure = make_subplots(rows=rows, cols=1, shared_xaxes=True, vertical_spacing=gap)
+    style(figure, title="학습 경과", height=height, top=_ABOVE)
+    for row, (title, ticks, curves) in enumerate(panels, start=1):
+        legend = f"legend{row if row > 1 else ''}"
+        for curve, points in curves:
+            figure.add_trace(_draw(curve, points, legend), row=row, col=1)
+        figure.update_yaxes(title_text=title, tickformat=ticks, row=row, col=1)
+        top = figure.get_subplot(row, 1).yaxis.domain[1]
+        figure.update_layout({legend: {"orientation": "h", "x": 0, "y": top, "yanchor": "bottom"}})
     figure.update_xaxes(title_text="단계 (step)", row=rows, col=1)
     _mark(figure, history, best_step, stopped_step)
     return figure
@@ -103,13 +108,15 @@ def _points(history: History, key: str) -> list[_Point]:
     return [found[step] for step in sorted(found)]
 
 
-def _draw(curve: _Curve, points: list[_Point]) -> go.Scatter:
+def _draw(curve: _Curve, points: list[_Point], legend: str) -> go.Scatter:
     dots = curve.evaluated or len(points) <= MARKED_POINTS
     return go.Scatter(
         x=[point.step for point in points],
         y=[point.value for point in points],
         customdata=[point.epoch for point in points],
         name=curve.name,
+        legend=legend,
+        showlegend=True,
         mode="lines+markers" if dots else "lines",
         line={"color": curve.colour, "width": 2.5 if curve.evaluated else 1.5},
         marker={"size": 7 if curve.evaluated else 4},
@@ -120,9 +127,9 @@ def _draw(curve: _Curve, points: list[_Point]) -> go.Scatter:
 def _mark(figure: go.Figure, history: History, best_step: int, stopped_step: int) -> None:
     """A line and a name for the best and the last step, one of both where they are the same."""
     epochs = {int(r["step"]): float(r["epoch"]) for r in history if "epoch" in r}
-    marks = [("최고 (이 가중치를 씀)", best_step, GREEN, 36), ("종료", stopped_step, ORANGE, 14)]
+    marks = [("최고", best_step, GREEN, 64), ("종료", stopped_step, ORANGE, 46)]
     if best_step == stopped_step:
-        marks = [("최고이자 종료", best_step, GREEN, 14)]
+        marks = [("최고이자 종료", best_step, GREEN, 46)]
     last = max([*epochs, best_step, stopped_step, 1])
     for words, step, colour, above in marks:
         figure.add_vline(x=step, line={"dash": "dash", "color": colour, "width": 1.5})
@@ -138,4 +145,4 @@ def _mark(figure: go.Figure, history: History, best_step: int, stopped_step: int
             showarrow=False,
         )
     # Room for a lone point, and for the marks at either end.
-    figure.update_xaxes(range=[-0.03 * last, 1.03 * last], tickformat=",d")
+    figure.update_xaxes(range=[-0.03 * last, 1.03 * last], **whole_ticks(last))

@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 
 from sentiment.labels import LABELS
 from sentiment.metrics import CALIBRATION_BINS, calibration_error
+from trainer.gate import SourceShift
 from trainer.plot_style import (
     BLUE,
     CLASS_COLOURS,
@@ -20,8 +21,8 @@ from trainer.plot_style import (
     SHARES,
     plain,
     style,
+    whole_ticks,
 )
-from trainer.report_input import SourceShares
 
 Counts = NDArray[np.int64]
 
@@ -45,7 +46,7 @@ def plot_flips(counts: Counts) -> go.Figure:
     Args:
         counts: int64 [3, 3], before by after.
     """
-    return _plot_pairs(counts, "라벨 변화", rows="이전 라벨", columns="새 라벨")
+    return _plot_pairs(counts, "라벨 변화", rows="사용 중인 모델", columns="후보 모델")
 
 
 def _plot_pairs(counts: Counts, title: str, *, rows: str, columns: str) -> go.Figure:
@@ -163,19 +164,20 @@ def plot_reliability(
     figure.update_xaxes(range=[_LOWEST_CONFIDENCE - 0.02, 1.02], tickformat=".0%")
     figure.update_xaxes(title_text="확신 (가장 큰 확률)", row=2, col=1)
     figure.update_yaxes(title_text="정확도", range=[0, 1.03], tickformat=".0%", row=1, col=1)
-    figure.update_yaxes(title_text="건수", tickformat=",d", row=2, col=1)
+    figure.update_yaxes(title_text="건수", **whole_ticks(len(truth)), row=2, col=1)
     return figure
 
 
-def plot_class_shares(sources: Sequence[SourceShares]) -> go.Figure:
+def plot_class_shares(sources: Sequence[SourceShift]) -> go.Figure:
     """Per source two bars, before and after, divided into the classes' shares.
 
     Args:
         sources: in the order to show, at least one.
     """
     figure = go.Figure()
-    # Places, not names: equal or shortened names must not fall onto one bar.
-    places = [place for n in range(len(sources)) for place in (3 * n, 3 * n + 1)]
+    # Places, not names: equal or shortened names must not fall onto one bar. The name stands in
+    # the first of three places, above its bars: beside them it would take a narrow screen.
+    places = [3 * n + bar for n in range(len(sources)) for bar in (1, 2)]
     for label in LABELS:
         pairs = [_share(said, label.name) for s in sources for said in (s.before, s.after)]
         figure.add_bar(
@@ -194,15 +196,25 @@ def plot_class_shares(sources: Sequence[SourceShares]) -> go.Figure:
         )
     height = max(220, 3 * len(sources) * _BAR_HEIGHT + 130)
     style(figure, title="출처별 라벨 비중", height=height, top=90)
-    figure.update_layout(barmode="stack", legend_traceorder="normal", uniformtext_mode="hide")
-    figure.update_layout(uniformtext_minsize=10)
+    figure.update_layout(
+        barmode="stack",
+        legend_traceorder="normal",
+        uniformtext={"mode": "hide", "minsize": 10},
+    )
+    for n, source in enumerate(sources):
+        figure.add_annotation(
+            x=0,
+            y=3 * n,
+            text=f"<b>{plain(source.source)}</b>",
+            xanchor="left",
+            yanchor="middle",
+            showarrow=False,
+        )
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
     figure.update_yaxes(
+        range=[3 * len(sources) - 0.4, -0.6],
         tickvals=places,
-        ticktext=[
-            f"{plain(source.source)} {when}" for source in sources for when in ("이전", "이후")
-        ],
-        autorange="reversed",
+        ticktext=["이전", "이후"] * len(sources),
         showgrid=False,
     )
     return figure

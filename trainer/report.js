@@ -3,7 +3,15 @@
   const PRINTED_WIDTH = 680; // pixels of an A4 page within its margins
   const places = [...document.querySelectorAll("[data-figure]")];
   const read = (id) => document.getElementById(id).textContent;
-  const options = { responsive: true, displaylogo: false };
+  // A finger that scrolls the page must not zoom a picture instead, and no mouse shows the buttons.
+  const touch = matchMedia("(hover: none)").matches;
+  const options = {
+    responsive: true,
+    displaylogo: false,
+    displayModeBar: touch ? false : "hover",
+    modeBarButtons: [["toImage", "resetScale2d"]],
+  };
+  const dragmode = touch ? false : "zoom";
   try {
     const packed = Uint8Array.from(atob(read("plotly")), (c) => c.charCodeAt(0));
     const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -13,7 +21,7 @@
     const figures = JSON.parse(read("figures"));
     for (const place of places) {
       const figure = figures[Number(place.dataset.figure)];
-      await Plotly.newPlot(place, figure.data, figure.layout, options);
+      await Plotly.newPlot(place, figure.data, { ...figure.layout, dragmode }, options);
     }
     const resize = (width) => places.forEach((place) => Plotly.relayout(place, { width }));
     addEventListener("beforeprint", () =>

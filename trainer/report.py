@@ -18,25 +18,12 @@ from uuid import uuid4
 
 from plotly.offline import get_plotlyjs
 
-from trainer import report_comparison, report_sections
+from trainer import report_comparison, report_sample, report_sections
 from trainer.report_figures import Figures
 from trainer.report_html import escape, join
-from trainer.report_input import (
-    CalibrationFacts,
-    FitFacts,
-    HeldOutLabels,
-    ReportInput,
-    SampleFacts,
-)
+from trainer.report_input import CalibrationFacts, FitFacts, ReportInput
 
-__all__ = [
-    "CalibrationFacts",
-    "FitFacts",
-    "HeldOutLabels",
-    "ReportInput",
-    "SampleFacts",
-    "write_report",
-]
+__all__ = ["CalibrationFacts", "FitFacts", "ReportInput", "write_report"]
 
 _HERE = Path(__file__).parent
 
@@ -73,7 +60,7 @@ def _render(facts: ReportInput) -> str:
             report_comparison.quality(facts, figures),
             report_sections.fit(facts, figures),
             report_comparison.calibration(facts, figures),
-            report_comparison.sample(facts, figures),
+            report_sample.sample(facts, figures),
             report_sections.settings(facts),
         ]
     )

@@ -19,8 +19,17 @@ class Figures:
     def __init__(self) -> None:
         self._drawn: list[str] = []
 
-    def place(self, figure: go.Figure, explained: str = "") -> Html:
-        """Take a figure; its place, under its title, with a sentence that explains it."""
+    def place(self, figure: go.Figure, explained: str = "", *, narrow: bool = False) -> Html:
+        """Take a figure.
+
+        Args:
+            figure: its title becomes the heading.
+            explained: a sentence under the heading.
+            narrow: it needs no more than half of a wide page.
+
+        Returns:
+            Its place.
+        """
         title = figure.layout.title.text or ""
         figure.update_layout(title=None, margin_t=max(_NARROWEST_TOP, figure.layout.margin.t - 30))
         self._drawn.append(plotly.io.to_json(figure, validate=False))
@@ -30,7 +39,7 @@ class Figures:
             "div", data_figure=number, style=height, role="img", aria_label=title, class_="drawing"
         )
         caption = tag("figcaption", tag("h3", title), tag("p", explained) if explained else "")
-        return tag("figure", caption, drawing)
+        return tag("figure", caption, drawing, class_="narrow" if narrow else "")
 
     def as_json(self) -> Html:
         """All figures as a JSON array that can stand in a script element."""

@@ -9,51 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.gate import HeldOut, Sample
+
 Ids = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
-
-
-class SourceShares(Protocol):
-    """One source of the sample: label name -> documents, by either version. A `SourceShift`."""
-
-    @property
-    def source(self) -> str: ...  # noqa: D102
-    @property
-    def documents(self) -> int: ...  # noqa: D102
-    @property
-    def before(self) -> Mapping[str, int]: ...  # noqa: D102
-    @property
-    def after(self) -> Mapping[str, int]: ...  # noqa: D102
-    @property
-    def psi(self) -> float: ...  # noqa: D102
-
-
-class ChangedText(Protocol):
-    """A stored text whose label changes; label names, English. The gate's `Flip`."""
-
-    @property
-    def text(self) -> str: ...  # noqa: D102
-    @property
-    def before(self) -> str: ...  # noqa: D102
-    @property
-    def after(self) -> str: ...  # noqa: D102
-    @property
-    def confidence(self) -> float: ...  # noqa: D102
-
-
-@dataclass(frozen=True)
-class HeldOutLabels:
-    """What both versions say of the same test rows: int64 [rows] label ids."""
-
-    truth: Ids
-    candidate: Ids
-    active: Ids | None = None
-    """None where there is no active version."""
 
 
 @dataclass(frozen=True)
@@ -68,19 +32,7 @@ class CalibrationFacts:
     after: Probabilities
     """float64 [rows, 3], at `temperature`."""
     rows_ko: str = "검증"
-    """Which rows they are, in Korean: 검증 or 평가."""
-
-
-@dataclass(frozen=True)
-class SampleFacts:
-    """What both versions say of a fixed sample of stored documents."""
-
-    documents: int
-    sources: Sequence[SourceShares]
-    flips: NDArray[np.int64]
-    """int64 [3, 3]: documents by label before and after."""
-    top_flips: Sequence[ChangedText] = ()
-    """Most confident first."""
+    """Which rows they are, in Korean: 검증 or 시험."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +60,10 @@ class ReportInput:
     """The verdict; None: nobody judged (the starter)."""
     class_counts: Mapping[str, Mapping[str, int]]
     """train, validation, test -> label name -> texts."""
-    reasons: Sequence[object] = ()
-    """Why it is blocked: the gate's sentences (`.ko` where they have one) or plain words."""
-    notes: Sequence[object] = ()
-    """What could not be judged, likewise."""
+    reasons: Sequence[str] = ()
+    """Why it is blocked: `Verdict.reasons_ko`."""
+    notes: Sequence[str] = ()
+    """What could not be judged: `Verdict.notes_ko`."""
     active_version: str | None = None
     """Whom it is compared with."""
     merged: int = 0
@@ -120,10 +72,10 @@ class ReportInput:
     """Texts left out because their labels contradict each other."""
     annotations: int = 0
     """Rows of the corpus that people labelled in the database."""
-    held_out: HeldOutLabels | None = None
+    held_out: HeldOut | None = None
     fit: FitFacts | None = None
     calibration: CalibrationFacts | None = None
-    sample: SampleFacts | None = None
+    sample: Sample | None = None
     token_lengths: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     """int64 [texts], special tokens included."""
     padding_length: int = 0

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from sentiment.labels import LABEL_NAMES, LABELS
 from trainer.padding import plot_padding_length
-from trainer.plot_style import style
+from trainer.plot_style import style, whole_ticks
 from trainer.plots import plot_training_progress
 from trainer.report_figures import Figures
 from trainer.report_html import Html, duration, note, section, share, table, tag
@@ -15,7 +17,7 @@ from trainer.report_input import ReportInput
 from trainer.split import SMALL_SHARE
 
 SEOUL = ZoneInfo("Asia/Seoul")
-_SIDES_KO = {"train": "학습", "validation": "검증", "test": "평가"}
+_SIDES_KO = {"train": "학습", "validation": "검증", "test": "시험"}
 _SETTINGS_KO = {
     "learning_rate": "학습률",
     "epochs": "최대 에폭",
@@ -38,7 +40,7 @@ _STAGES_KO = {
     "pretrain": "사전 학습",
     "fit": "학습",
     "calibration": "보정",
-    "evaluation": "평가",
+    "evaluation": "시험",
     "compare": "비교",
     "publish": "저장",
 }
@@ -47,9 +49,9 @@ _STAGES_KO = {
 def verdict(facts: ReportInput) -> Html:
     """The verdict in big words, why, and what could not be judged."""
     kind, word, meaning = {
-        True: ("passed", "통과", "새 버전이 심사를 통과했습니다."),
-        False: ("blocked", "차단", "새 버전은 아래 이유로 쓰이지 않습니다."),
-        None: ("unjudged", "심사 없음", "비교할 버전 없이 만든 버전입니다."),
+        True: ("passed", "통과", "후보 모델이 심사를 통과했습니다."),
+        False: ("blocked", "차단", "후보 모델은 아래 이유로 쓰이지 않습니다."),
+        None: ("unjudged", "심사 없음", "심사 없이 만든 모델입니다."),
     }[facts.passed]
     parts: list[object] = [tag("strong", word), tag("p", meaning)]
     if facts.reasons:
@@ -62,23 +64,23 @@ def verdict(facts: ReportInput) -> Html:
     return tag("section", *parts, class_=f"verdict {kind}", id="verdict")
 
 
-def _sentences(sentences: Sequence[object], kind: str) -> Html:
-    return tag("ul", *(tag("li", getattr(s, "ko", s)) for s in sentences), class_=kind)
+def _sentences(sentences: Sequence[str], kind: str) -> Html:
+    return tag("ul", *(tag("li", sentence) for sentence in sentences), class_=kind)
 
 
 def summary(facts: ReportInput) -> Html:
     """Which version, of what, when, by whom."""
     made_at = facts.made_at.astimezone(SEOUL)
     rows = [
-        ("새 버전", facts.version),
+        ("후보 모델", facts.version),
         ("기반 모델", facts.base),
         ("만든 때", f"{made_at:%Y-%m-%d %H:%M} (서울)"),
         ("요청한 사람", facts.requested_by),
-        ("비교한 버전", facts.active_version or "없음 (사용 중인 버전이 없습니다)"),
+        ("사용 중인 모델", facts.active_version or "없음"),
     ]
     if facts.padding_length:
         rows.append(("패딩 길이", f"{facts.padding_length:,} 토큰"))
-    return section("summary", "버전", table(("항목", "값"), rows, words=2, kind="pairs"))
+    return section("summary", "모델", table(("항목", "값"), rows, words=2, kind="pairs"))
 
 
 def data(facts: ReportInput) -> Html:
@@ -135,11 +137,14 @@ def fit(facts: ReportInput, figures: Figures) -> Html:
     if len(facts.token_lengths):
         covered = float((facts.token_lengths <= facts.padding_length).mean())
         drawn = plot_padding_length(facts.token_lengths, facts.padding_length)
-        style(drawn, title=drawn.layout.title.text, height=360, top=110)
+        style(drawn, title=drawn.layout.title.text, height=360, top=90)
+        largest = int(np.unique(facts.token_lengths, return_counts=True)[1].max())
+        drawn.update_yaxes(**whole_ticks(largest))
         words = (
-            f"패딩 길이 {facts.padding_length:,} 토큰은 글의 {share(covered)}를 한 번에 담습니다. "
-            "더 긴 글은 창으로 나누어 읽습니다."
+            f"패딩 길이 {facts.padding_length:,} 토큰은 글의 {share(covered)}를 한 번에 담습니다."
         )
+        if covered < 1:
+            words += " 더 긴 글은 창으로 나누어 읽습니다."
         parts.append(figures.place(drawn, words))
     else:
         parts.append(note("토큰 길이가 기록되지 않았습니다."))
