@@ -19,10 +19,13 @@ from cli.commands import (
     nightly,
     rejects,
     repair,
+    rescore,
+    retrain,
     run,
     scheduler,
     sql,
     status,
+    trainer,
     up,
     worker,
 )
@@ -48,9 +51,12 @@ app.command()(rejects.rejects)
 app.command()(sql.sql)
 app.command()(migrate.migrate)
 app.command()(worker.worker)
+app.command()(trainer.trainer)
 app.command()(scheduler.scheduler)
 app.add_typer(models.app, name="models")
+app.command()(retrain.retrain)
 app.add_typer(nightly.app, name="nightly")
+app.command()(rescore.rescore)
 app.command()(repair.retry)
 app.command()(repair.forget)
 app.command()(doctor.doctor)

@@ -36,11 +36,17 @@ class CrawlCounts:
         )
 
 
+def find_source(connection: Connection, name: str) -> int | None:
+    """The id of the source of that name."""
+    found = connection.scalar(text("select id from source where name = :name"), {"name": name})
+    return None if found is None else int(found)
+
+
 def ensure_source(connection: Connection, name: str) -> int:
     """The id of a source, made if it is new."""
-    found = connection.scalar(text("select id from source where name = :name"), {"name": name})
+    found = find_source(connection, name)
     if found is not None:
-        return int(found)
+        return found
     return int(
         connection.execute(
             text(

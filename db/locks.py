@@ -85,3 +85,8 @@ def try_rescore_lock(connection: Connection) -> bool:
     So that no rescore by a version goes on after the rollback from it.
     """
     return bool(connection.scalar(text("select pg_try_advisory_lock(:kind, 0)"), {"kind": RESCORE}))
+
+
+def release_rescore_lock(connection: Connection) -> None:
+    """Give that right back."""
+    connection.execute(text("select pg_advisory_unlock(:kind, 0)"), {"kind": RESCORE})

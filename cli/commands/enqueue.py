@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -25,18 +23,13 @@ from cli.commands.options import (
 )
 from cli.load import check_request, load, summary
 from cli.output import print_json, progress_bar, stdout
-from cli.services import Services, open_services
-from cli.wait import wait_until_scored
-from core.broker import live_workers
-from core.errors import ServiceError
+from cli.services import open_services
+from cli.wait import wait_until_scored, worker_watch
 from core.logs import configure_logs
 from core.settings import load_settings
 from db import status
 from db.engine import transaction
 from producer.ingest import MAX_REJECT_RATIO
-
-WORKER_CALLS = 3
-WORKER_LOOK_S = 60.0  # longer than a worker takes to be started again
 
 
 def enqueue(
@@ -72,10 +65,8 @@ def enqueue(
         loaded = load(services, request, bar)
         result = summary(loaded)
         if wait:
-            _require_worker(services, loaded.crawl)
-            wait_until_scored(
-                services, request.source, bar, on_poll=_worker_watch(services, loaded.crawl)
-            )
+            watch = worker_watch(services, f"crawl {loaded.crawl} is stored")
+            wait_until_scored(services, request.source, bar, on_poll=watch)
             with transaction(services.engine) as connection:
                 outcome = status.crawl_status(connection, loaded.crawl)
             result["labelled"] = outcome.labelled if outcome else 0
@@ -86,24 +77,3 @@ def enqueue(
             stdout().print(" ".join(f"{name}={value}" for name, value in result.items()))
     if result.get("failed") or (strict and loaded.counts.rejected):
         raise typer.Exit(1)
-
-
-def _worker_watch(services: Services, crawl: int) -> Callable[[], None]:
-    """Look now and then whether a worker is still there: without one the wait would have no end."""
-    look_at = time.monotonic() + WORKER_LOOK_S
-
-    def look() -> None:
-        nonlocal look_at
-        if time.monotonic() >= look_at:
-            _require_worker(services, crawl)
-            look_at = time.monotonic() + WORKER_LOOK_S
-
-    return look
-
-
-def _require_worker(services: Services, crawl: int) -> None:
-    # A worker that loads models on a busy machine may miss a call or two.
-    if not any(live_workers(services.app) for _ in range(WORKER_CALLS)):
-        raise ServiceError(
-            f"crawl {crawl} is stored, but no worker is alive to label it: start `nifos worker`"
-        )

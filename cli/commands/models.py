@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cli.commands import rollback
 from cli.commands.options import AsJson
 from cli.output import make_table, print_json, stdout
 from cli.services import open_services
@@ -16,6 +17,7 @@ from db import versions
 from db.engine import transaction
 
 app = typer.Typer(help="The published versions.", no_args_is_help=True)
+app.command()(rollback.rollback)
 
 
 @app.command("list")

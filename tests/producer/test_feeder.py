@@ -11,7 +11,7 @@ from core.broker import Celery, connect, make_celery_app, queue_depth
 from core.errors import BrokerError
 from db import locks, scorings
 from db.engine import Engine, session, transaction
-from producer.feeder import WINDOW, feed
+from producer.feeder import RESCORES, WINDOW, feed
 from tests.crawls import load_posts
 
 
@@ -60,6 +60,27 @@ def test_the_window_bounds_what_redis_holds(
         )
     assert feed(engine, app) == WINDOW
     assert feed(engine, app) == 0
+
+
+def test_a_new_crawl_waits_behind_no_window_of_rescores(
+    engine: Engine, app: Celery, active_version: int, tmp_path: Path
+) -> None:
+    load_posts(engine, tmp_path, 1)
+    with transaction(engine) as connection:
+        connection.execute(
+            text(
+                "with made as (insert into chunk (crawl_id, n_documents)"
+                " select crawl_id, 1 from chunk, generate_series(1, :n) returning id),"
+                " old as (update scoring set precedence = 1)"
+                " insert into scoring (chunk_id, version_id, precedence)"
+                " select id, :version, 1 from made"
+            ),
+            {"n": WINDOW + 20, "version": active_version},
+        )
+    assert feed(engine, app) == RESCORES
+    load_posts(engine, tmp_path, 1, source="new")
+    assert feed(engine, app) == 1
+    assert _depth(app) == RESCORES + 1
 
 
 def test_only_one_feeds_at_a_time(engine: Engine, app: Celery, crawls: int) -> None:
