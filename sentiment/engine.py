@@ -33,17 +33,30 @@ def load_tokenizer(directory: Path) -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
     except Exception as error:  # the library raises nothing more precise
         raise ModelError(f"{directory}: tokenizer.json is no tokenizer") from error
+    make_ready(tokenizer, str(directory))
+    return tokenizer
+
+
+def make_ready(tokenizer: Tokenizer, where: str) -> None:
+    """Let a tokenizer read as serving does, and test that it reads Hangul.
+
+    Args:
+        tokenizer: changed in place.
+        where: it is from, for the message.
+
+    Raises:
+        ModelError: it does not read Hangul, or lacks a token that frames a window.
+    """
     tokenizer.no_padding()
     tokenizer.no_truncation()
     # Else a writer's own "[SEP]" or "[PAD]" would be read as the model's.
     tokenizer.encode_special_tokens = True
     encoded = tokenizer.encode(prepare(SELF_TEST), add_special_tokens=False)
     if not encoded.tokens or "[UNK]" in encoded.tokens:
-        raise ModelError(f"{directory}: its tokenizer does not read Hangul (it gives [UNK])")
+        raise ModelError(f"{where}: its tokenizer does not read Hangul (it gives [UNK])")
     for token in FRAME_TOKENS:
         if tokenizer.token_to_id(token) is None:
-            raise ModelError(f"{directory}: its tokenizer has no {token}")
-    return tokenizer
+            raise ModelError(f"{where}: its tokenizer has no {token}")
 
 
 def load_model(

@@ -97,17 +97,6 @@ def small_classes(corpus: Corpus) -> list[str]:
     return [name for name, count in corpus.class_counts().items() if count / total < SMALL_SHARE]
 
 
-def small_class_warnings(corpus: Corpus) -> list[str]:
-    """A sentence for each class that is easily forgotten."""
-    counts, shares = corpus.class_counts(), corpus.class_shares()
-    return [
-        f"{name} is {100 * shares[name]:.1f} % of the texts ({counts[name]:,}): a model easily"
-        f" forgets a class under {100 * SMALL_SHARE:.0f} %; label more of it, or use"
-        " --class-weights balanced"
-        for name in small_classes(corpus)
-    ]
-
-
 def text_hash(text: str) -> str:
     """What decides a prepared text's side: 16 hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
