@@ -13,12 +13,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from celery import Celery
+from kombu import Exchange, Queue
 from kombu.connection import Connection
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from core.errors import BrokerError, InputError
-from core.messages import SCORE_QUEUE, SCORE_TASK, ScoringKey
+from core.messages import SCORE_QUEUE, SCORE_TASK, TRAIN_QUEUE, ScoringKey
 
 __all__ = [
     "Celery",
@@ -57,6 +58,10 @@ def make_celery_app(broker_url: str, include: Iterable[str] = ()) -> Celery:
         accept_content=["json"],
         task_serializer="json",
         task_default_queue=SCORE_QUEUE,
+        # Each by its own name: a queue without one would be bound to the default's, and get both.
+        task_queues=[
+            Queue(name, Exchange(name), routing_key=name) for name in (SCORE_QUEUE, TRAIN_QUEUE)
+        ],
         task_create_missing_queues=False,
         task_acks_late=True,
         task_acks_on_failure=True,

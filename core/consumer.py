@@ -18,13 +18,21 @@ from celery.worker import state
 from core.messages import SCORE_QUEUE
 
 
-def consume(app: Celery, *, processes: int, on_ready: Callable[[], None]) -> int:
+def consume(
+    app: Celery,
+    *,
+    processes: int,
+    on_ready: Callable[[], None] = lambda: None,
+    queue: str = SCORE_QUEUE,
+) -> int:
     """Work messages until told to stop (SIGTERM: after the chunks in hand).
 
     Args:
         app: with the modules of its tasks in `include`.
-        processes: children, each its own interpreter.
+        processes: children, each its own interpreter; 0: tasks run in this process, and must take
+            no time. Such a consumer does not answer for the workers.
         on_ready: called once, when messages begin to be taken.
+        queue: where from.
 
     Returns:
         Celery's exit code.
@@ -32,11 +40,12 @@ def consume(app: Celery, *, processes: int, on_ready: Callable[[], None]) -> int
     # It warns root of pickled messages; ours are JSON, and checked.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     worker_ready.connect(lambda **_signal: on_ready(), weak=False)
+    app.conf.worker_enable_remote_control = processes > 0
     worker = app.Worker(
         hostname=f"nifos-{os.getpid()}@{socket.gethostname()}",
-        pool_cls="prefork",
-        concurrency=processes,
-        queues=[SCORE_QUEUE],
+        pool_cls="prefork" if processes else "solo",
+        concurrency=max(1, processes),
+        queues=[queue],
         loglevel="WARNING",
         quiet=True,
         # Workers have nothing to say to one another: the database decides.

@@ -1,6 +1,7 @@
 """What travels on the queue: task names, queue names and frozen payloads.
 
-A message is a hint. It may be lost, doubled or late; the truth is the `scoring` row.
+A message is a hint. It may be lost, doubled or late; the truth is the `scoring` row. One that asks
+for a retrain becomes a `training_run` row, which is the truth from then on.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from core.errors import InputError
 
 SCORE_TASK = "worker.score"
 SCORE_QUEUE = "nifos.score"
+RETRAIN_TASK = "trainer.retrain"
+TRAIN_QUEUE = "nifos.train"
 
 MAX_ID = 2**63 - 1  # PostgreSQL bigint
 

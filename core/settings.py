@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     """A directory or an fsspec URL. Unset: `models` under `home`."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda:N`, or part of a GPU's name, such as `A4000`."""
+    trainer_device: str | None = None
+    """Where a retrain runs. Unset: as `device`."""
     home: Path = Path(".nifos")
     """Data of the embedded servers, caches."""
     timezone: str = "Asia/Seoul"
@@ -50,6 +52,16 @@ class Settings(BaseSettings):
         except (KeyError, OSError, ValueError) as error:
             raise ValueError(f"no such time zone: {value}") from error
         return value
+
+    @property
+    def training_device(self) -> str:
+        """Where a retrain runs: `trainer_device`, or `device`."""
+        return self.trainer_device or self.device
+
+    @property
+    def training_home(self) -> Path:
+        """Where retrains keep their checkpoints."""
+        return self.home.absolute() / "training"
 
     @property
     def store_url(self) -> str:

@@ -80,13 +80,23 @@ def request_run(
             {"message_id": message_id},
         )
     if run_id is None:
-        running = open_run(connection)
-        words = running.words() if running else "another retrain has only just ended: try again"
-        raise NifosError(
-            f"{words}; there is one at a time. `nifos retrain --status` follows it, "
-            "`nifos retrain --cancel` ends it"
-        )
+        refuse_where_one_is_open(connection)
+        raise NifosError("another retrain has only just ended: ask again")
     return int(run_id)
+
+
+def refuse_where_one_is_open(connection: Connection) -> None:
+    """Say how far the run is that is queued or running, if there is one.
+
+    Raises:
+        NifosError: there is.
+    """
+    run = open_run(connection)
+    if run is not None:
+        raise NifosError(
+            f"{run.words()}; there is one at a time. `nifos retrain --status` shows it,"
+            " `nifos retrain --cancel` ends it"
+        )
 
 
 def open_run(connection: Connection) -> TrainingRun | None:
@@ -105,6 +115,19 @@ def list_runs(connection: Connection, limit: int) -> list[TrainingRun]:
     """The newest runs first."""
     rows = connection.execute(text(_SELECT + "order by r.id desc limit :limit"), {"limit": limit})
     return [TrainingRun(**row._mapping) for row in rows]
+
+
+def pinned_texts(connection: Connection) -> dict[str, str]:
+    """Text hash -> side, of the texts that retrains so far held out although their hash does not.
+
+    They are to be held out in every later one too (`trainer.split`).
+    """
+    pinned: dict[str, str] = {}
+    for of_run in connection.scalars(
+        text("select progress -> 'pinned' from training_run where progress ? 'pinned' order by id")
+    ):
+        pinned |= of_run
+    return pinned
 
 
 def cancel_run(connection: Connection, who: str) -> TrainingRun | None:
