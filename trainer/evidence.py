@@ -13,17 +13,20 @@ from numpy.typing import NDArray
 
 from sentiment import metrics
 from sentiment.labels import LABEL_NAMES, LABELS
-
-Ids = NDArray[np.int64]
+from sentiment.metrics import Ids, Probabilities
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The test rows: label ids, int64 [rows]. `active` is None where no version is active."""
+    """The test rows: label ids, int64 [rows]. `active` is None where no version is active.
+
+    The candidate's probabilities, float64 [rows, 3], are for its manifest and its page.
+    """
 
     truth: Ids
     candidate: Ids
     active: Ids | None = None
+    candidate_probabilities: Probabilities | None = None
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,24 @@ def _no_flips() -> NDArray[np.int64]:
 class Sample:
     """A fixed sample of the stored documents, labelled by both versions.
 
-    `flips`: int64 [before, after], documents; the diagonal is what stays.
+    `flips`: int64 [before, after], documents; the diagonal is what stays. Zero without an active
+    version.
     """
 
     documents: int = 0
     sources: list[SourceShift] = field(default_factory=list)
     flips: NDArray[np.int64] = field(default_factory=_no_flips)
     top_flips: list[Flip] = field(default_factory=list)
+
+    def counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Documents by label id before and after: int64 [3] each."""
+        before, after = (
+            np.array(
+                [sum(labels.get(name, 0) for labels in sides) for name in LABEL_NAMES], np.int64
+            )
+            for sides in ([s.before for s in self.sources], [s.after for s in self.sources])
+        )
+        return before, after
 
 
 @dataclass(frozen=True)
@@ -100,14 +114,15 @@ def gather_figures(held_out: HeldOut, sample: Sample) -> dict[str, Any]:
 
 def sample_figures(sample: Sample) -> dict[str, Any]:
     """What `gather_figures` says of a sample."""
-    stay = int(np.trace(sample.flips))
+    before, after = sample.counts()
+    changed = sample.flips.sum() - np.trace(sample.flips)
     return {
         "documents": sample.documents,
-        "before": by_label(sample.flips.sum(axis=1)),
-        "after": by_label(sample.flips.sum(axis=0)),
+        "before": by_label(before),
+        "after": by_label(after),
         "sources": [{**shift.__dict__, "psi": round(shift.psi, 4)} for shift in sample.sources],
         "flips": sample.flips.tolist(),
-        "flipped": round(1 - stay / sample.documents, 4) if sample.documents else 0.0,
+        "flipped": round(float(changed) / max(1, sample.documents), 4),
     }
 
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from sentiment import metrics
 from sentiment.labels import LABELS, Label
+from sentiment.metrics import Ids
 from trainer.evidence import (
     Evidence,
     Flip,
     HeldOut,
-    Ids,
     Sample,
     SourceShift,
     gather_figures,
@@ -103,7 +103,7 @@ def _judge_alone(evidence: Evidence, found: _Found) -> None:
         np.bincount(ids, minlength=len(LABELS))
         for ids in (evidence.held_out.truth, evidence.held_out.candidate)
     )
-    said_stored = evidence.sample.flips.sum(axis=0)
+    said_stored = evidence.sample.counts()[1]
     documents = evidence.sample.documents
     for label in LABELS:
         rows, heard = int(true[label.id]), int(said[label.id])
@@ -163,7 +163,7 @@ def _judge_sample(sample: Sample, found: _Found) -> None:
         found.note("few_documents", documents=sample.documents, limit=MIN_DOCUMENTS)
         return
     _judge_sources(sample.sources, found)
-    before, after = sample.flips.sum(axis=1), sample.flips.sum(axis=0)
+    before, after = sample.counts()
     for label in LABELS:
         old, new = int(before[label.id]), int(after[label.id])
         if new < old * MIN_SHARE_KEPT:  # of the same documents: counts say what shares say
