@@ -15,7 +15,7 @@ from trainer.plot_style import BLUE, GREEN, GREY, LIGHT_BLUE, ORANGE, style, who
 History = Sequence[Mapping[str, Any]]
 
 MARKED_POINTS = 60  # a curve of more points is drawn without a dot on each
-_PANEL_HEIGHT = 240  # pixels, with the gap
+_PANEL_HEIGHT = 215  # pixels, with the gap: all three fit on a printed page
 _PANEL_GAP = 76  # pixels, for a legend of three lines on a narrow screen
 _ABOVE = 140  # pixels, for the title, the marks and a legend
 _BELOW = 48  # pixels, for the axis

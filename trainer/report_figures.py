@@ -7,7 +7,7 @@ import plotly.io
 
 from trainer.report_html import Html, tag
 
-_NARROWEST_TOP = 60  # pixels above the plotting area, without a title
+_LEAST_TOP = 24  # pixels above the plotting area, without a title
 
 # What would end the block, or begin a comment, within a string of it.
 _JSON_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
@@ -31,7 +31,7 @@ class Figures:
             Its place.
         """
         title = figure.layout.title.text or ""
-        figure.update_layout(title=None, margin_t=max(_NARROWEST_TOP, figure.layout.margin.t - 30))
+        figure.update_layout(title=None, margin_t=max(_LEAST_TOP, figure.layout.margin.t - 30))
         self._drawn.append(plotly.io.to_json(figure, validate=False))
         height = f"height:{figure.layout.height}px"
         number = str(len(self._drawn) - 1)

@@ -117,7 +117,7 @@ def _signed(value: float, words: str, least: float) -> Html:
 
 def duration(seconds: float) -> str:
     """Seconds as a person says them, in Korean."""
-    if seconds < _MINUTE:
+    if round(seconds, 1) < _MINUTE:
         return f"{seconds:.1f}초"
     minutes, rest = divmod(round(seconds), _MINUTE)
     if minutes < _HOUR_MINUTES:
