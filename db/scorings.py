@@ -28,7 +28,9 @@ class ScoringState:
 
 
 def claim(connection: Connection, key: ScoringKey, holder: str) -> int | None:
-    """Turn a pending scoring to running.
+    """Turn a pending scoring to running, unless work that comes first is due.
+
+    A message may have been on its way when a new crawl came; its scoring is published again later.
 
     Returns:
         The attempt that is now ours, or None when there is nothing to claim.
@@ -39,10 +41,12 @@ def claim(connection: Connection, key: ScoringKey, holder: str) -> int | None:
             " lease_until = now() + make_interval(secs => :lease_s),"
             " started_at = now(), reason = null"
             " where (chunk_id, version_id) in ("
-            "  select chunk_id, version_id from scoring"
+            "  select chunk_id, version_id from scoring s"
             "  where chunk_id = :chunk and version_id = :version"
             "  and state = 'pending' and next_try_at <= now()"
-            "  for update skip locked)"
+            "  and not exists (select from scoring f where f.state = 'pending'"
+            "   and f.precedence < s.precedence and f.next_try_at <= now())"
+            "  for update of s skip locked)"
             " returning attempt"
         ),
         {"holder": holder, "lease_s": LEASE_S, **_ids(key)},

@@ -15,8 +15,8 @@ from db.engine import Connection, Engine, session
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 WINDOW = 64  # messages in Redis at most: small enough that precedence is decided in SQL
-# Of those, what labels again: all that a new crawl has to wait behind. A tick fills it up again, so
-# that it feeds 8 chunks (up to 32,768 documents) a second.
+# Of those, what labels again: a new crawl must find room at once. A tick fills it up again, so that
+# it feeds 8 chunks (up to 32,768 documents) a second.
 RESCORES = 8
 
 

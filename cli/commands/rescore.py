@@ -64,7 +64,8 @@ def rescore(
         result = _result(chosen, matched, outcome)
         if not json:
             _print(chosen, scope, matched, outcome)
-        ended = _wait(services, chosen, matched, outcome, bar) if wait else None
+        waits = wait and matched.chunk_ids
+        ended = _wait(services, chosen, matched, outcome, bar) if waits else None
         if json:
             print_json(result | ({} if ended is None else asdict(ended)))
     if ended is not None:

@@ -138,3 +138,28 @@ def test_a_stop_on_purpose_costs_no_try(engine: Engine, key: ScoringKey) -> None
         assert scorings.give_back_held_by(connection, ["me"], "stopped") == 1
         assert scorings.claim(connection, key, "you") == 2
     assert _row(engine)["tries"] == 0
+
+
+def test_a_rescore_is_passed_over_while_a_new_crawl_is_due(
+    engine: Engine, active_version: int, tmp_path: Path
+) -> None:
+    """Its message was sent before the crawl came."""
+    load_posts(engine, tmp_path, 2, source="old")
+    with transaction(engine) as connection:
+        connection.execute(text("update scoring set precedence = 1"))
+        (old,) = scorings.due_to_publish(connection, window=1, depth=0)
+    load_posts(engine, tmp_path, 3, source="new")
+    with transaction(engine) as connection:
+        assert scorings.claim(connection, old, "me") is None
+        (new,) = scorings.due_to_publish(connection, window=1, depth=0)
+        assert new.chunk_id != old.chunk_id
+        connection.execute(
+            text("update scoring set next_try_at = now() + interval '1h' where precedence = 0")
+        )
+        assert scorings.claim(connection, old, "me") == 1  # what is not due keeps nothing back
+        # Nor does what is being worked, and the message that was dropped is sent again.
+        scorings.give_back(connection, old, 1, "the store is away", delay_s=0)
+        connection.execute(text("update scoring set next_try_at = now()"))
+        assert scorings.claim(connection, new, "you") == 1
+        assert scorings.due_to_publish(connection, window=64, depth=0) == [old]
+        assert scorings.claim(connection, old, "me") == 2
