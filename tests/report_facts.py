@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.gate import Flip, HeldOut, Sample, SourceShift
+from trainer.evidence import Flip, HeldOut, Sample, SourceShift
 from trainer.report import CalibrationFacts, FitFacts, ReportInput
 
 NAMES = ("negative", "neutral", "positive")

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from sentiment.labels import LABELS
-from sentiment.metrics import CALIBRATION_BINS, calibration_error
-from trainer.gate import SourceShift
+from sentiment.metrics import CALIBRATION_BINS, Ids, Probabilities, calibration_error
+from trainer.evidence import SourceShift
 from trainer.plot_style import (
     BLUE,
     CLASS_COLOURS,
@@ -94,9 +94,7 @@ class ReliabilityBins:
     rows: NDArray[np.int64]
 
 
-def reliability_bins(
-    truth: NDArray[np.int64], probabilities: NDArray[np.float64]
-) -> ReliabilityBins:
+def reliability_bins(truth: Ids, probabilities: Probabilities) -> ReliabilityBins:
     """Sort rows by the label's probability into the bins that `calibration_error` sums up.
 
     Args:
@@ -116,9 +114,7 @@ def reliability_bins(
     return ReliabilityBins(middle, confidences, accuracies, rows[used].astype(np.int64))
 
 
-def plot_reliability(
-    truth: NDArray[np.int64], before: NDArray[np.float64], after: NDArray[np.float64]
-) -> go.Figure:
+def plot_reliability(truth: Ids, before: Probabilities, after: Probabilities) -> go.Figure:
     """Confidence against accuracy per bin, before and after the temperature, with the bins' rows.
 
     Args:

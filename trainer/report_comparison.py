@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
+
 from sentiment import metrics
 from sentiment.labels import LABELS
-from trainer.gate import HeldOut, Ids
+from sentiment.metrics import Ids
+from trainer.evidence import HeldOut
 from trainer.plots_quality import (
     plot_confusion,
     plot_reliability,
@@ -127,6 +130,8 @@ def calibration(facts: ReportInput, figures: Figures) -> Html:
         ("보정 후 ECE", f"{after:.4f}"),
         (f"{told.rows_ko} 데이터", f"{len(told.truth):,}건"),
     ]
+    if (error := _test_error(facts.held_out)) is not None:
+        rows.append(("시험 데이터의 ECE", f"{error:.4f}"))
     return section(
         "calibration",
         "확률 보정",
@@ -137,3 +142,11 @@ def calibration(facts: ReportInput, figures: Figures) -> Html:
             "ECE는 확신과 정확도의 평균 차이입니다.",
         ),
     )
+
+
+def _test_error(held: HeldOut | None) -> float | None:
+    """On rows that had no say in the temperature. None where it was not measured."""
+    said = None if held is None else held.candidate_probabilities
+    if held is None or said is None or not len(said) or not np.isfinite(said).all():
+        return None
+    return metrics.calibration_error(held.truth, said)

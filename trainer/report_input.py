@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.gate import HeldOut, Sample
-
-Ids = NDArray[np.int64]
-Probabilities = NDArray[np.float64]
+from sentiment.metrics import Ids, Probabilities
+from trainer.evidence import HeldOut, Sample
 
 
 @dataclass(frozen=True)

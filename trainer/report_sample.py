@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from sentiment.labels import LABELS, parse_label
-from trainer.gate import MAX_PSI, MIN_DOCUMENTS, MIN_SOURCE_DOCUMENTS, Sample, SourceShift
+from trainer.evidence import Sample, SourceShift
+from trainer.gate import MAX_PSI, MIN_DOCUMENTS, MIN_SOURCE_DOCUMENTS
 from trainer.plots_quality import plot_class_shares, plot_flips
 from trainer.report_figures import Figures
 from trainer.report_html import Html, note, section, share, table, tag, text_block

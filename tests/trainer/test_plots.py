@@ -8,7 +8,7 @@ import pytest
 
 from sentiment.metrics import calibration_error
 from tests.report_facts import FLIPS, calibration, history, sources
-from trainer.gate import SourceShift
+from trainer.evidence import SourceShift
 from trainer.plots import plot_training_progress
 from trainer.plots_quality import (
     plot_class_shares,

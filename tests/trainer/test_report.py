@@ -20,7 +20,7 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from tests.report_facts import ACTIVE, CANDIDATE, FLIPS, TRUTH, report_input, sources
-from trainer.gate import Flip, HeldOut, Sample
+from trainer.evidence import Flip, HeldOut, Sample
 from trainer.report import ReportInput, write_report
 from trainer.report_html import LONGEST_TEXT, duration, escape
 
@@ -181,6 +181,16 @@ def test_calibration_shows_temperature_and_both_errors(read: Read) -> None:
     assert rows["온도"] == "2.000"
     assert float(rows["보정 후 ECE"]) < float(rows["보정 전 ECE"])
     assert rows["검증 데이터"] == "600건"
+    assert "시험 데이터의 ECE" not in rows
+
+
+def test_the_error_on_the_test_rows_is_told_where_it_was_measured(read: Read) -> None:
+    sure = np.eye(3)[CANDIDATE] * 0.85 + 0.05  # 0.9 for the label; 0.89 of them are right
+    measured = HeldOut(TRUTH, CANDIDATE, ACTIVE, sure)
+    rows = dict(row for row in read(held_out=measured).rows("calibration"))
+    assert rows["시험 데이터의 ECE"] == "0.0100"
+    broken = HeldOut(TRUTH, CANDIDATE, ACTIVE, np.full((len(TRUTH), 3), np.nan))
+    assert "시험 데이터의 ECE" not in read(held_out=broken).by_id("calibration").text
 
 
 def test_sources_are_ranked_by_what_shifts_and_small_ones_do_not_count(read: Read) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.chromium import Page, chromium, find_chromium
 from tests.report_facts import FLIPS, history, report_input, sources
-from trainer.gate import Flip, Sample
+from trainer.evidence import Flip, Sample
 from trainer.report import FitFacts, ReportInput, write_report
 
 HOSTILE = (
