@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +70,11 @@ class Services:
 
 @contextmanager
 def open_services(
-    settings: Settings, *, broker: bool = True, check_schema: bool = True
+    settings: Settings,
+    *,
+    broker: bool = True,
+    check_schema: bool = True,
+    tasks: Sequence[str] = ("worker.tasks",),
 ) -> Iterator[Services]:
     """Find or start PostgreSQL and Redis, and bring an embedded database up to date.
 
@@ -80,6 +84,7 @@ def open_services(
         settings: as read from the environment.
         broker: whether the command needs Redis.
         check_schema: whether the command needs our tables.
+        tasks: modules whose tasks the command consumes, if it does.
 
     Raises:
         ServiceError: a server cannot be started or reached, or has not been migrated.
@@ -90,9 +95,7 @@ def open_services(
         engine = make_engine(settled.database_url.get_secret_value())
         stack.callback(engine.dispose)
         url = settled.broker_url
-        app = make_celery_app(
-            NO_BROKER if url is None else url.get_secret_value(), include=["worker.tasks"]
-        )
+        app = make_celery_app(NO_BROKER if url is None else url.get_secret_value(), include=tasks)
         stack.callback(app.close)
         store = make_store(settled)
         if check_schema:

@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from celery import Celery
-from kombu import Exchange, Queue
 from kombu.connection import Connection
+from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
@@ -60,7 +60,8 @@ def make_celery_app(broker_url: str, include: Iterable[str] = ()) -> Celery:
         task_default_queue=SCORE_QUEUE,
         # Each by its own name: a queue without one would be bound to the default's, and get both.
         task_queues=[
-            Queue(name, Exchange(name), routing_key=name) for name in (SCORE_QUEUE, TRAIN_QUEUE)
+            Queue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]
+            for name in (SCORE_QUEUE, TRAIN_QUEUE)
         ],
         task_create_missing_queues=False,
         task_acks_late=True,

@@ -146,18 +146,25 @@ _USE_UP_TRY = """
 update training_run set
     state = case when tries + 1 >= :max_tries then 'failed' else 'queued' end,
     finished_at = case when tries + 1 >= :max_tries then now() end,
-    exit_code = case when tries + 1 >= :max_tries then 1 end,
+    exit_code = case when tries + 1 >= :max_tries then cast(:exit_code as smallint) end,
     tries = tries + 1,
     lease_until = null, holder = null, reason = :reason,
     next_try_at = now() + make_interval(secs => :delay_s * (tries + 1))
 where state = 'running' and """
 
 
-def fail_try(connection: Connection, claimed: Claim, reason: str) -> None:
-    """Record a crash of the training: one try is used up."""
+def fail_try(connection: Connection, claimed: Claim, reason: str, exit_code: int = 1) -> None:
+    """Record a crash of the training, or an error that may pass: one try is used up.
+
+    Args:
+        connection: in a transaction.
+        claimed: by whom it runs.
+        reason: in a line.
+        exit_code: of a command that waits, if this was the last try.
+    """
     connection.execute(
         text(_USE_UP_TRY + "id = :run and attempt = :attempt"),
-        {**_try_parameters(reason), **_ids(claimed)},
+        {**_try_parameters(reason), "exit_code": exit_code, **_ids(claimed)},
     )
 
 
@@ -207,4 +214,4 @@ def _ids(claimed: Claim) -> dict[str, int]:
 
 
 def _try_parameters(reason: str) -> dict[str, object]:
-    return {"max_tries": MAX_TRIES, "delay_s": RETRY_DELAY_S, "reason": reason}
+    return {"max_tries": MAX_TRIES, "delay_s": RETRY_DELAY_S, "reason": reason, "exit_code": 1}

@@ -42,8 +42,10 @@ class TrainingRun:
 
     def words(self) -> str:
         """Where it stands, in a few words: `retrain 3 is running (epoch 2.4 of 10)`."""
+        if not self.open:
+            return f"retrain {self.id} {'failed' if self.state == 'failed' else f'is {self.state}'}"
         said = self.progress.get("stage", "")
-        if "epoch" in self.progress:
+        if said == "fitting" and "epoch" in self.progress:
             said = f"epoch {self.progress['epoch']:.1f} of {self.progress['epochs']:g}"
         return f"retrain {self.id} is {self.state}" + (f" ({said})" if said else "")
 

@@ -5,6 +5,7 @@ The command reads them to check a request at once, the trainer to train on them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,11 @@ from core.errors import InputError
 from sentiment.labels import LABEL_NAMES
 from trainer.corpus import Corpus, read_corpus
 from trainer.request import RetrainRequest
-from trainer.split import SMALL_SHARE, Split, dataset_split
+from trainer.split import SMALL_SHARE, HeldOut, Split, dataset_split
+from trainer.workdir import whole_file
 
 SIDES = ("train", "validation", "test")
+DATA = "data.json"
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,43 @@ class RetrainData:
         return places
 
 
+def save_data(directory: Path, data: RetrainData) -> None:
+    """Keep the rows for the next attempt, as they are in this one.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    kept = {
+        "texts": data.corpus.texts,
+        "label_ids": data.corpus.label_ids.tolist(),
+        "merged": data.corpus.merged,
+        "ties": data.corpus.ties,
+        "skipped": data.corpus.skipped,
+        "annotations": data.annotations,
+        "pinned": data.split.pinned,
+        **{side: getattr(data.split, side).tolist() for side in SIDES},
+    }
+    with whole_file(directory / DATA) as aside:
+        aside.write_text(json.dumps(kept), encoding="utf-8")
+
+
+def load_data(directory: Path) -> RetrainData | None:
+    """The rows of an earlier attempt, if there was one that had read them."""
+    path = directory / DATA
+    if not path.exists():
+        return None
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    corpus = Corpus(
+        kept["texts"],
+        np.array(kept["label_ids"], np.int64),
+        merged=kept["merged"],
+        ties=kept["ties"],
+        skipped=kept["skipped"],
+    )
+    train, validation, test = (np.array(kept[side], np.int64) for side in SIDES)
+    return RetrainData(corpus, Split(train, validation, test, kept["pinned"]), kept["annotations"])
+
+
 def read_data(
     request: RetrainRequest,
     annotations: Sequence[tuple[str, str]],
@@ -109,5 +149,7 @@ def read_data(
         label_map=request.label_map,
         annotations=annotations,
     )
-    held_out = {key: side for key, side in (pinned or {}).items() if side in ("validation", "test")}
+    held_out: dict[str, HeldOut] = {
+        key: "test" if side == "test" else "validation" for key, side in (pinned or {}).items()
+    }
     return RetrainData(corpus, dataset_split(corpus, pinned=held_out), len(annotations))

@@ -170,6 +170,7 @@ class _Training:
         self._stuck_at = time.monotonic() + STUCK_S
         self._process = subprocess.Popen(
             [*command, str(claimed.run_id), str(claimed.attempt)],
+            stdout=subprocess.DEVNULL,  # libraries print there; a command's is for its result
             stdin=subprocess.PIPE,  # it ends when this closes, even if we are killed
             process_group=0,  # Ctrl-C is ours to answer
         )

@@ -7,7 +7,8 @@ from sqlalchemy import text
 
 from core.errors import NifosError
 from core.messages import ScoringKey
-from db import annotations, locks, training_leases, training_runs
+from db import locks, training_leases, training_runs
+from db.annotations import annotated_texts
 from db.engine import Engine, session, transaction
 from db.training_leases import Claim, End
 from db.training_runs import TrainingRun
@@ -208,5 +209,5 @@ def test_annotations_come_with_their_texts(engine: Engine, key: ScoringKey) -> N
         for who, label in (("kim", "neutral"), ("lee", "positive")):
             connection.execute(text(add), {"who": who, "label": label})
         first = connection.scalar(text("select text from document order by id limit 1"))
-        found = annotations.annotated_texts(connection)
+        found = annotated_texts(connection)
     assert sorted(found) == [(first, "neutral"), (first, "positive")]

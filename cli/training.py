@@ -1,0 +1,139 @@
+"""Follow a retrain until it ends, with a trainer of one's own where none runs."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from typing import Any
+
+from cli.output import Bar
+from cli.services import Services
+from cli.wait import Patience
+from core.errors import DatabaseError, NifosError
+from core.settings import export_settings
+from db import locks, training_runs
+from db.engine import transaction
+from db.training_runs import TrainingRun
+from trainer.service import TrainingService
+
+POLL_S = 0.5
+SERVERS_EVERY_S = 3.0
+
+
+class Interrupted(NifosError):
+    """Ctrl-C while waiting: the run is not lost."""
+
+    exit_code = 130
+
+
+def follow(services: Services, run_id: int, bar: Bar) -> TrainingRun:
+    """Return the run when it has ended.
+
+    Raises:
+        Interrupted: by Ctrl-C; the message says what becomes of the run.
+        DatabaseError: PostgreSQL stays away.
+    """
+    with ExitStack() as own:
+        follower = _Follower(services, run_id, bar, own)
+        try:
+            return follower.wait()
+        except KeyboardInterrupt:
+            own.close()  # the run is given back before anything is said of it
+            raise Interrupted(_what_becomes_of(services, run_id)) from None
+
+
+class _Follower:
+    def __init__(self, services: Services, run_id: int, bar: Bar, own: ExitStack) -> None:
+        self._services = services
+        self._run_id = run_id
+        self._own = own
+        self._has_own = False
+        self._shown = _Shown(bar)
+        self._look_at = time.monotonic() + SERVERS_EVERY_S
+
+    def wait(self) -> TrainingRun:
+        patience = Patience()
+        while True:
+            try:
+                run, trainers = self._look()
+            except DatabaseError as error:
+                patience.use(error)
+                continue
+            patience = Patience()
+            self._shown.show(run)
+            if not run.open:
+                return run
+            if not trainers and not self._has_own:
+                self._start_own()
+            time.sleep(POLL_S)
+
+    def _look(self) -> tuple[TrainingRun, int]:
+        servers = self._services.servers
+        if servers is not None and time.monotonic() >= self._look_at:
+            servers.ensure()
+            self._look_at = time.monotonic() + SERVERS_EVERY_S
+        with transaction(self._services.engine) as connection:
+            run = training_runs.get_run(connection, self._run_id)
+            trainers = locks.count_trainers(connection)
+        if run is None:
+            raise NifosError(f"retrain {self._run_id} is not in the database any more")
+        return run, trainers
+
+    def _start_own(self) -> None:
+        settings = self._services.settings
+        # What becomes of the run is said at the end; only what nobody expects is logged meanwhile.
+        quiet = settings.model_copy(update={"log_level": "error"})
+        export_settings(quiet if settings.log_level == "warning" else settings)
+        self._own.enter_context(TrainingService(self._services.engine, settings))
+        self._has_own = True
+
+
+class _Shown:
+    """A bar for each epoch, and one for each stage before and after them."""
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
+        self._last: tuple[str, float] | None = None
+
+    def show(self, run: TrainingRun) -> None:
+        what, done, total, words = _as_bar(run)
+        if self._last is not None and self._last[0] != what:
+            self._bar.show(self._last[0], self._last[1], self._last[1], "done")
+        self._last = (what, total)
+        self._bar.show(what, done, total, words)
+
+
+def _as_bar(run: TrainingRun) -> tuple[str, float, float, str]:
+    progress = run.progress
+    if run.state == "queued":
+        idle = run.request.get("when") == "idle"
+        words = "waits until nothing is left to label" if idle else "waits for a trainer"
+        return "queued", 0, 1, words if run.reason is None else f"{words} ({run.reason})"
+    if progress.get("stage") != "fitting" or "step" not in progress:
+        stage = str(progress.get("stage", "begins"))
+        return stage, 0 if run.open else 1, 1, "in progress" if run.open else "done"
+    step, steps = progress["step"], progress["steps"]
+    per_epoch = max(1.0, steps / max(progress["epochs"], 1e-9))
+    epoch = min(int(max(0, step - 1) / per_epoch), int(progress["epochs"]))
+    total = min(per_epoch, steps - epoch * per_epoch) or 1.0
+    return f"epoch {epoch + 1}", step - epoch * per_epoch, total, _fit_words(progress)
+
+
+def _fit_words(progress: dict[str, Any]) -> str:
+    names = {"loss": "loss", "eval_accuracy": "accuracy", "macro_f1": "macro-F1"}
+    metrics = progress.get("metrics", {})
+    said = [f"{name} {metrics[key]:.3f}" for key, name in names.items() if key in metrics]
+    return ", ".join([f"step {progress['step']:,} of {progress['steps']:,}", *said])
+
+
+def _what_becomes_of(services: Services, run_id: int) -> str:
+    try:
+        with transaction(services.engine) as connection:
+            run = training_runs.get_run(connection, run_id)
+    except DatabaseError:
+        run = None
+    state = "is kept" if run is None or not run.open else f"stays {run.state}"
+    return (
+        f"interrupted; retrain {run_id} {state}: a trainer goes on with it (`nifos trainer`,"
+        " `nifos up`, or `nifos retrain --status --wait`), `nifos retrain --cancel` ends it"
+    )

@@ -1,0 +1,158 @@
+"""From a candidate to a version that was judged: compared, the page written, the manifest final."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from db.samples import SampledDocument
+from db.versions import VersionRow
+from sentiment import metrics
+from sentiment.store import Store
+from trainer.candidate import Candidate, write_version
+from trainer.compare import Scoring, gather
+from trainer.evidence import Evidence
+from trainer.gate import Verdict, judge
+from trainer.report import FitFacts, ReportInput, write_report
+from trainer.request import RetrainRequest
+from trainer.retrain_data import RetrainData
+from trainer.run_row import RunRow
+
+NO_NUMBERS = "its answers are no numbers: the fit went astray; take a lower learning rate"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the gate says of a candidate, and what it looked at."""
+
+    evidence: Evidence
+    verdict: Verdict
+    active: VersionRow | None
+    """With which version it was compared."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can be a version at all."""
+        return not self.evidence.defects
+
+
+def judge_candidate(
+    candidate: Candidate,
+    data: RetrainData,
+    active: VersionRow | None,
+    documents: Sequence[SampledDocument],
+    store: Store,
+    scoring: Scoring,
+    row: RunRow,
+) -> Judged:
+    """Compare a candidate with the active version, on test rows and stored documents.
+
+    Raises:
+        NifosError: as `gather`.
+        RunLost: nobody wants it any more.
+    """
+    row.tell("comparing")
+
+    def tell(which: str, done: int, total: int) -> None:
+        row.tell_part("comparing", done + (total if which == "active" else 0), 2 * total)
+
+    evidence = gather(
+        candidate.directory,
+        active,
+        store,
+        texts=data.texts("test"),
+        label_ids=data.label_ids("test"),
+        documents=documents,
+        initial_head=candidate.initial_head,
+        scoring=scoring,
+        on_progress=tell,
+    )
+    said = evidence.held_out.candidate_probabilities
+    if said is not None and not np.isfinite(said).all():
+        evidence = replace(evidence, defects=[*evidence.defects, NO_NUMBERS])
+    return Judged(evidence, judge(evidence), active)
+
+
+def write_judged(
+    judged: Judged,
+    candidate: Candidate,
+    data: RetrainData,
+    request: RetrainRequest,
+    target: Path,
+    *,
+    requested_by: str,
+    made_at: datetime,
+) -> dict[str, Any]:
+    """Write the version as it is published: with its measures and its page.
+
+    Returns:
+        Its metrics.
+    """
+    measured = measure(judged, candidate)
+    page = target.parent / "report.html"
+    write_report(_facts(judged, candidate, data, request, target.name, requested_by, made_at), page)
+    training = {
+        "base": candidate.base,
+        "request": request.model_dump(),
+        "data": data.summary(),
+        "fit": candidate.fitted.summary(),
+        "padding_ratio": request.padding_ratio,
+        "seconds": {part: round(value, 1) for part, value in candidate.durations_s.items()},
+        "torch": torch.__version__,
+        "verdict": judged.verdict.as_json(),
+    }
+    write_version(candidate.directory, target, page=page, metrics=measured, training=training)
+    return measured
+
+
+def measure(judged: Judged, candidate: Candidate) -> dict[str, Any]:
+    """What is kept of a version: measured on the test rows, calibration on the validation rows."""
+    held_out = judged.evidence.held_out
+    said = held_out.candidate_probabilities
+    assert said is not None  # noqa: S101 - what has no defect has them
+    calibration = candidate.calibration
+    return metrics.summarize(held_out.truth, said) | {
+        "validation_calibration_error": candidate.calibration_errors(),
+        "temperature": 1.0 if calibration is None else round(calibration.temperature, 4),
+    }
+
+
+def _facts(
+    judged: Judged,
+    candidate: Candidate,
+    data: RetrainData,
+    request: RetrainRequest,
+    version: str,
+    requested_by: str,
+    made_at: datetime,
+) -> ReportInput:
+    fitted = candidate.fitted
+    settings = request.model_dump(exclude={"data", "base", "label_map"})
+    return ReportInput(
+        version=version,
+        base=candidate.base,
+        made_at=made_at,
+        requested_by=requested_by,
+        passed=judged.verdict.passed,
+        class_counts=data.class_counts(),
+        reasons=judged.verdict.reasons_ko,
+        notes=judged.verdict.notes_ko,
+        active_version=None if judged.active is None else judged.active.name,
+        merged=data.corpus.merged,
+        ties=data.corpus.ties,
+        annotations=data.annotations,
+        held_out=judged.evidence.held_out,
+        fit=FitFacts(fitted.history, fitted.best_step, fitted.stopped_step, fitted.resumed),
+        calibration=candidate.calibration,
+        sample=judged.evidence.sample,
+        token_lengths=candidate.token_lengths,
+        padding_length=candidate.padding_length,
+        settings=settings,
+        durations_s=candidate.durations_s,
+    )

@@ -1,0 +1,267 @@
+"""A retrain from its row to its version: `python -m trainer.retrain RUN ATTEMPT`.
+
+The trainer's service starts it, for one attempt at one run, and it ends when that service does.
+Exit code 0: the run's row says what came of it, or is no longer ours. 3: a service is away, nothing
+is lost. Any other: it died.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from core.errors import InputError, NifosError, ServiceError, StoreError
+from core.logs import configure_logs
+from core.settings import Settings, load_settings
+from db import training_leases, training_runs, versions
+from db.annotations import annotated_texts
+from db.engine import Connection, Engine, make_engine, transaction
+from db.locks import wait_for_activation_lock
+from db.samples import sample_stored_documents
+from db.training_leases import Claim, End
+from db.training_runs import TrainingRun
+from db.versions import VersionRow
+from sentiment.store import Store, verify
+from trainer.candidate import Candidate, make_candidate
+from trainer.compare import Scoring
+from trainer.judged import Judged, judge_candidate, write_judged
+from trainer.request import RetrainRequest
+from trainer.retrain_data import RetrainData, load_data, read_data, save_data
+from trainer.run_row import RunLost, RunRow
+from trainer.workdir import WORKDIR, hold_workdir
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
+MOST_COMPARISONS = 3  # another version may become active while the candidate is compared
+
+
+class _ActiveChanged(Exception):
+    """Another version became active since the comparison: compare with that one."""
+
+
+@dataclass(frozen=True)
+class Retrain:
+    """One attempt at one run."""
+
+    run: TrainingRun
+    row: RunRow
+    engine: Engine
+    store: Store
+    settings: Settings
+    workdir: Path
+
+    @property
+    def request(self) -> RetrainRequest:
+        """What is asked for."""
+        return RetrainRequest.checked(self.run.request)
+
+    def train(self) -> None:
+        """Go from the rows to a version that is active, or blocked.
+
+        Raises:
+            NifosError: it cannot be done.
+            RunLost: nobody wants it any more.
+        """
+        scoring = Scoring(self.settings.training_device, self.settings.batch_tokens)
+        data = self._read()
+        with transaction(self.engine) as connection:
+            base = versions.find_version(connection, self.request.base)
+        checksums = None if base is None else base.checksums
+        candidate = make_candidate(
+            self.request, data, self.store, self.workdir, self.row, scoring, checksums
+        )
+        for _ in range(MOST_COMPARISONS):
+            try:
+                self._judge_and_end(candidate, data, scoring)
+            except _ActiveChanged:
+                log.warning("active_version_changed", run=self.run.id)
+            else:
+                return
+        raise NifosError("other versions keep becoming active: ask for the retrain again")
+
+    def _read(self) -> RetrainData:
+        """The rows, the same in every attempt: an annotation of today would begin another fit."""
+        data = load_data(self.workdir)
+        if data is None:
+            self.row.tell("reading")
+            with transaction(self.engine) as connection:
+                annotated = annotated_texts(connection)
+                pinned = training_runs.pinned_texts(connection)
+            data = read_data(self.request, annotated, pinned)
+            save_data(self.workdir, data)
+        self.row.tell("read", data=data.summary(), pinned=data.split.pinned)
+        return data
+
+    def _judge_and_end(self, candidate: Candidate, data: RetrainData, scoring: Scoring) -> None:
+        with transaction(self.engine) as connection:
+            active = versions.active_version(connection)
+            documents = sample_stored_documents(connection)
+        judged = judge_candidate(candidate, data, active, documents, self.store, scoring, self.row)
+        if not judged.usable:
+            self.row.commit(lambda connection: self._end(connection, judged, None))
+            return
+        self.row.tell("publishing")
+        name, made_at = self._name()
+        directory = self.workdir / name
+        measured = write_judged(
+            judged,
+            candidate,
+            data,
+            self.request,
+            directory,
+            requested_by=self.run.requested_by,
+            made_at=made_at,
+        )
+        self._refuse_if_changed(active)
+        self.store.publish(directory, name)
+        self.row.commit(
+            lambda connection: self._register(connection, judged, name, directory, measured)
+        )
+
+    def _name(self) -> tuple[str, datetime]:
+        """`2026-11-24-run3`; with the attempt where a version of that name came to nothing."""
+        made_at = datetime.now(ZoneInfo(self.settings.timezone))
+        name = f"{made_at:%Y-%m-%d}-run{self.run.id}"
+        taken = name in self.store.names()
+        return (f"{name}-{self.row.claimed.attempt}" if taken else name), made_at
+
+    def _refuse_if_changed(self, active: VersionRow | None) -> None:
+        with transaction(self.engine) as connection:
+            _check_active(connection, active)
+
+    def _register(
+        self,
+        connection: Connection,
+        judged: Judged,
+        name: str,
+        directory: Path,
+        measured: dict[str, object],
+    ) -> None:
+        """Version, end of the run and activation, all or nothing."""
+        wait_for_activation_lock(connection)
+        _check_active(connection, judged.active)
+        version_id = versions.register_version(
+            connection,
+            name=name,
+            store_path=name,
+            checksums=verify(directory).checksums(),
+            metrics=measured,
+            verdict=judged.verdict.as_json(),
+        )
+        self._end(connection, judged, version_id)
+        if judged.verdict.passed:
+            versions.activate_version(
+                connection,
+                version_id,
+                who=self.run.requested_by,
+                why=f"retrain {self.run.id}, which the gate let pass",
+            )
+
+    def _end(self, connection: Connection, judged: Judged, version_id: int | None) -> None:
+        passed = judged.verdict.passed
+        end = End(
+            "published" if passed else "blocked",
+            0 if passed else NifosError.exit_code,
+            "; ".join(judged.verdict.reasons) or None,
+            judged.verdict.as_json(),
+            version_id,
+        )
+        training_leases.end_run(connection, self.row.claimed, end)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one attempt. Returns the exit code of the process."""
+    claimed = Claim(int(arguments[0]), int(arguments[1]))
+    settings = load_settings()
+    configure_logs(settings)
+    if settings.database_url is None:
+        raise InputError("it needs NIFOS_DATABASE_URL; `nifos trainer` starts it")
+    engine = make_engine(settings.database_url.get_secret_value())
+    row = RunRow(engine, claimed)
+    try:
+        with _settled(row):
+            _train(engine, row, settings)
+    except RunLost:
+        log.info("retrain_lost", run=claimed.run_id)
+    except ServiceError as error:
+        log.warning("retrain_waits", run=claimed.run_id, reason=str(error))
+        return ServiceError.exit_code
+    finally:
+        engine.dispose()
+    return 0
+
+
+def _train(engine: Engine, row: RunRow, settings: Settings) -> None:
+    with transaction(engine) as connection:
+        run = training_runs.get_run(connection, row.claimed.run_id)
+    if run is None:
+        raise RunLost
+    store = Store(settings.store_url, settings.home / "cache")
+    directory = settings.training_home / WORKDIR.format(run.id)
+    identity = {"run": run.id, "asked": run.created_at.isoformat(), "request": run.request}
+    with hold_workdir(directory, identity) as workdir:
+        Retrain(run, row, engine, store, settings, workdir).train()
+
+
+@contextmanager
+def _settled(row: RunRow) -> Iterator[None]:
+    """Write what an exception does to the run into its row; only what is written is swallowed."""
+    try:
+        yield
+    except (RunLost, ServiceError):
+        raise
+    except NifosError as error:
+        log.warning("retrain_failed", run=row.claimed.run_id, reason=str(error))
+        if error.retryable:
+            row.fail_try(str(error), error.exit_code)
+        else:
+            row.fail(str(error), error.exit_code)
+    except OSError as error:
+        reason = _place(error)
+        if error.errno in DISK_REFUSES:
+            reason = f"the disk refuses ({error.strerror}): make room under NIFOS_HOME"
+        log.warning("retrain_failed", run=row.claimed.run_id, reason=reason)
+        row.fail_try(reason, StoreError.exit_code)
+    except Exception as error:  # noqa: BLE001 - recorded as a crash
+        log.warning("retrain_failed", run=row.claimed.run_id, reason=_place(error))
+        row.fail_try(_place(error), NifosError.exit_code)
+
+
+def _place(error: Exception) -> str:
+    """Its type and place only: the message of a foreign exception may quote a document."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {place.filename.rsplit('/', 1)[-1]}:{place.lineno}"
+
+
+def _check_active(connection: Connection, active: VersionRow | None) -> None:
+    now = versions.active_version(connection)
+    if (None if now is None else now.id) != (None if active is None else active.id):
+        raise _ActiveChanged
+
+
+def _end_with_parent() -> None:
+    """End this process when the service that started it closes its pipe, or dies."""
+
+    def watch() -> None:
+        while os.read(sys.stdin.fileno(), 1):
+            pass
+        os._exit(NifosError.exit_code)  # at once: a checkpoint is whole, or is none
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+if __name__ == "__main__":
+    _end_with_parent()
+    sys.exit(main(sys.argv[1:]))
