@@ -32,5 +32,5 @@ def seed_starter(engine: Engine, store: Store) -> bool:
             checksums=manifest.checksums(),
             metrics=manifest.metrics,
         )
-        versions.activate_version(connection, version_id)
+        versions.activate_version(connection, version_id, who="nifos", why="the shipped version")
     return True

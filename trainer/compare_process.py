@@ -1,0 +1,87 @@
+"""Label a fixed sample of the stored documents by two versions, in a process of its own.
+
+`python -m trainer.compare_process A B` for `nifos models compare`, which must not load torch. JSON
+lines on stdout: how far it is, and at last what changes from A to B, under `sample`. When it fails,
+the last line on stderr says why.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from core.errors import DatabaseError, InputError, NifosError
+from core.settings import Settings, load_settings
+from db.engine import Engine, make_engine, transaction
+from db.samples import SampledDocument, sample_stored_documents
+from db.versions import VersionRow, find_version
+from sentiment.metrics import Probabilities
+from sentiment.store import Store
+from trainer.compare import Scoring, make_sample, score_version
+from trainer.evidence import sample_figures
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it. Returns the exit code."""
+    names = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        _tell(sample=_compare(load_settings(quiet=True), *names))
+    except NifosError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:  # of the terminal: the command itself says so
+        return INTERRUPTED
+    return 0
+
+
+def _compare(settings: Settings, before: str, after: str) -> dict[str, Any]:
+    if settings.database_url is None:
+        raise DatabaseError("NIFOS_DATABASE_URL is not set")
+    engine = make_engine(settings.database_url.get_secret_value())
+    store = Store(settings.store_url, settings.home / "cache")
+    directories = {name: _fetch(engine, store, name) for name in (before, after)}
+    with transaction(engine) as connection:
+        documents = sample_stored_documents(connection)
+    engine.dispose()
+    if not documents:
+        return {"documents": 0, "top_flips": []}
+    old, new = (_score(settings, directories, name, documents) for name in (before, after))
+    sample = make_sample(documents, old, new)
+    return sample_figures(sample) | {"top_flips": [asdict(flip) for flip in sample.top_flips]}
+
+
+def _fetch(engine: Engine, store: Store, name: str) -> Path:
+    with transaction(engine) as connection:
+        version: VersionRow | None = find_version(connection, name)
+    if version is None:
+        raise InputError(f"no version {name}: `nifos models list` shows them")
+    return store.fetch(version.store_path, version.checksums)
+
+
+def _score(
+    settings: Settings,
+    directories: dict[str, Path],
+    name: str,
+    documents: Sequence[SampledDocument],
+) -> Probabilities:
+    def tell(done: int) -> None:
+        _tell(version=name, done=done, total=len(documents))
+
+    tell(0)
+    how = Scoring(settings.training_device, settings.batch_tokens)
+    return score_version(directories[name], [d.text for d in documents], how, tell)
+
+
+def _tell(**facts: Any) -> None:
+    sys.stdout.write(json.dumps(facts, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
