@@ -84,9 +84,10 @@ def _workers(settings: Settings) -> str:
         open_services(settings, broker=False) as services,
         transaction(services.engine) as connection,
     ):
-        work = status.work_status(connection)
-    if not alive and work.pending:
-        raise ServiceError(f"none alive, {work.pending} scorings wait: start `nifos worker`")
+        waiting = status.work_status(connection).pending
+        waiting += sum(rescore.chunks for rescore in status.rescore_status(connection))
+    if not alive and waiting:
+        raise ServiceError(f"none alive, {waiting} scorings wait: start `nifos worker`")
     return f"{len(alive)} alive" if alive else "none alive, and nothing waits for one"
 
 
