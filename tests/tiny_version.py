@@ -38,9 +38,9 @@ def build_tiny_version(target: Path, *, seed: int = 0, padding_length: int = 32)
     return target
 
 
-def spread_out(model: ElectraForSequenceClassification) -> None:
+def spread_out(model: ElectraForSequenceClassification, factor: float = 8) -> None:
     """Make random weights larger, so that texts get different labels and not all the same."""
     with torch.no_grad():
         for weights in model.parameters():
             if weights.dim() > 1:
-                weights.mul_(8)
+                weights.mul_(factor)

@@ -14,6 +14,7 @@ from transformers import (
     DefaultFlowCallback,
     EarlyStoppingCallback,
     ElectraForSequenceClassification,
+    PrinterCallback,
     TrainingArguments,
 )
 
@@ -131,6 +132,7 @@ def train_with_early_stopping(
         callbacks=[EarlyStoppingCallback(early_stopping_patience=settings.patience)],
     )
     steps_per_epoch = -(-len(train.input_ids) // settings.batch_rows)
+    trainer.pop_callback(PrinterCallback)  # standard output is the command's
     trainer.pop_callback(DefaultFlowCallback)
     trainer.add_callback(Flow(trainer.order, steps_per_epoch, settings.evaluations_per_epoch))
     if on_progress is not None:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import ElectraForSequenceClassification, EvalPrediction, Trainer
 from transformers.trainer_callback import ExportableState
@@ -18,7 +19,7 @@ from transformers.trainer_callback import ExportableState
 from core.errors import DeviceError
 from sentiment.labels import LABELS
 from trainer.batches import GroupedOrder, Windows, collate, longest_first
-from trainer.checkpoints import STATE, Checkpoints
+from trainer.checkpoints import STATE, WEIGHTS, Checkpoints
 from trainer.encoding import Encoded
 from trainer.measure import TextMeasure
 
@@ -163,7 +164,8 @@ class FitTrainer(Trainer):
             if isinstance(kept, ExportableState):
                 kept_states[type(kept).__name__] = kept.state()
         with self._checkpoints.written(state.global_step) as aside:
-            model.save_pretrained(aside)
+            weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+            save_file(weights, aside / WEIGHTS, metadata={"format": "pt"})
             self._save_optimizer_and_scheduler(str(aside))
             self._save_scaler(str(aside))
             self._save_rng_state(str(aside))

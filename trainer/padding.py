@@ -7,8 +7,12 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from core.errors import InputError
+from trainer.plot_style import BLUE, GREY, ORANGE, style, whole_ticks
 
 COVERED_RATIO = 0.95
+MIN_PADDING_LENGTH = 8  # what a manifest takes: windows of fewer tokens would say nothing
+
+MAX_BARS = 150  # of the histogram; more cannot be told apart
 
 
 def choose_padding_length(lengths: NDArray[np.int64], ratio: float = COVERED_RATIO) -> int:
@@ -28,17 +32,55 @@ def choose_padding_length(lengths: NDArray[np.int64], ratio: float = COVERED_RAT
     return int(ranked[int(np.ceil(ratio * len(ranked) - 1e-9)) - 1])
 
 
+def bounded_padding_length(
+    lengths: NDArray[np.int64], ratio: float = COVERED_RATIO, *, positions: int
+) -> int:
+    """The padding length of a version: what covers the ratio, as far as the model can read it.
+
+    Args:
+        lengths: int64 [texts], tokens with the special ones.
+        ratio: of the texts to cover.
+        positions: tokens that the model has positions for.
+
+    Raises:
+        InputError: as `choose_padding_length`.
+    """
+    return min(max(choose_padding_length(lengths, ratio), MIN_PADDING_LENGTH), positions)
+
+
 def plot_padding_length(lengths: NDArray[np.int64], padding_length: int) -> go.Figure:
-    """Histogram of the token lengths, coloured on both sides of the padding length."""
-    values, counts = np.unique(lengths, return_counts=True)
-    covered = values <= padding_length
+    """Histogram of the token lengths, coloured on both sides of the padding length.
+
+    Every text is counted on the side where it stands, however wide the bars are.
+
+    Args:
+        lengths: int64 [texts], not empty.
+        padding_length: tokens.
+    """
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    width = -(-(longest - shortest + 1) // MAX_BARS)
+    # Bar k covers the lengths over padding_length + (k - 1) * width, up to and with the next.
+    bars, counts = np.unique(-((padding_length - lengths) // width), return_counts=True)
+    centres = padding_length + bars * width - (width - 1) / 2
     figure = go.Figure()
     for name, side, colour in (
-        (f"{padding_length} 토큰 이하", covered, "#2a9d8f"),
-        (f"{padding_length} 토큰 초과", ~covered, "#e76f51"),
+        (f"{padding_length:,} 토큰 이하", bars <= 0, BLUE),
+        (f"{padding_length:,} 토큰 초과", bars > 0, ORANGE),
     ):
-        figure.add_bar(x=values[side], y=counts[side], name=name, marker_color=colour)
-    for words, value in (("최소", values[0]), ("최대", values[-1])):
-        figure.add_vline(x=int(value), line_dash="dot", annotation_text=f"{words} {value}")
-    figure.update_layout(title="토큰 길이 분포", xaxis_title="토큰 수", yaxis_title="문서 수")
+        figure.add_bar(x=centres[side], y=counts[side], width=width, name=name, marker_color=colour)
+    marks = {shortest: f"최소 {shortest:,}", longest: f"최대 {longest:,}"}
+    if shortest == longest:
+        marks = {shortest: f"최소·최대 {shortest:,}"}
+    for value, words in marks.items():
+        side_of_line = "top right" if value == shortest else "top left"
+        figure.add_vline(
+            x=value,
+            line_dash="dot",
+            line_color=GREY,
+            annotation_text=words,
+            annotation_position=side_of_line,
+        )
+    style(figure, title="토큰 길이 분포", height=380)
+    figure.update_xaxes(title_text="토큰 수", tickformat=",d")
+    figure.update_yaxes(title_text="문서 수", **whole_ticks(int(counts.max())))
     return figure
