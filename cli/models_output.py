@@ -97,8 +97,14 @@ def _facts(row: VersionRow, facts: Mapping[str, Any]) -> Iterator[tuple[str, Any
         yield "temperature", f"{manifest.temperature:.3f}"
         yield "text rules", f"{manifest.text_rules}"
         for name, value in manifest.training.items():
-            words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            yield name.replace("_", " "), words
+            if name != "verdict":  # it has a place of its own
+                yield name.replace("_", " "), _words(value)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {_words(of)}" for key, of in value.items())
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _measures(metrics: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:

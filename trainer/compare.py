@@ -109,7 +109,7 @@ def score_version(
     """Probabilities of texts by a version: float64 [texts, 3].
 
     Raises:
-        ModelError: as `Classifier.load`.
+        ModelError: as `Classifier.load`, or what it answers are no numbers.
         DeviceError: as `Classifier.predict`.
     """
     classifier = Classifier.load(
@@ -123,6 +123,11 @@ def score_version(
         block = texts[start : start + TEXTS_AT_ONCE]
         scored[start : start + len(block)] = classifier.predict(block).probabilities
         on_done(start + len(block))
+    if not np.isfinite(scored).all():
+        raise ModelError(
+            f"{directory}: its answers are no numbers (a fit with a lower learning"
+            " rate may not go astray)"
+        )
     return scored
 
 
