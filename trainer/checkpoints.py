@@ -31,6 +31,7 @@ WEIGHTS = "model.safetensors"
 FILES = (STATE, WEIGHTS, "optimizer.pt", "scheduler.pt", "rng_state.pth")
 RESUMED = "resumed.json"
 _PREFIX = "checkpoint-"
+_TORCH_WRITER = ("inline_container", "PytorchStreamWriter", "iostream")
 
 
 def fingerprint(
@@ -136,19 +137,19 @@ def disk_errors(directory: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        raise _cannot_write(directory, error) from error
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise _cannot_write(directory, reason) from error
     except RuntimeError as error:
         # torch's writer says so in words alone; any other RuntimeError is no matter of the disk.
-        if "PytorchStreamWriter" not in str(error) and "file_writer" not in str(error):
+        if not any(word in str(error) for word in _TORCH_WRITER):
             raise
-        raise _cannot_write(directory, error) from error
+        raise _cannot_write(directory, "the disk takes no more") from error
 
 
-def _cannot_write(directory: Path, error: Exception) -> StoreError:
-    reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+def _cannot_write(directory: Path, reason: str) -> StoreError:
     return StoreError(
-        f"{directory}: no checkpoint can be written ({reason}); make room, and the fit goes on"
-        " from its last one"
+        f"{directory}: no checkpoint can be written ({reason}); make room and begin again: it goes"
+        " on from the last one"
     )
 
 
