@@ -103,6 +103,11 @@ def test_a_run_taken_up_again_shows_each_step_once_in_order() -> None:
         assert list(mixed[name].y) == list(trace.y), name
 
 
+def test_records_in_another_order_draw_the_same_lines() -> None:
+    drawn = plot_training_progress(history()[::-1], best_step=150, stopped_step=200)
+    assert list(_traces(drawn)["학습 손실"].x) == list(range(10, 210, 10))
+
+
 def test_a_missing_curve_is_left_out_and_its_panel_with_it() -> None:
     kept = [
         {key: value for key, value in record.items() if key not in ("learning_rate", "accuracy")}

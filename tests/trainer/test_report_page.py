@@ -113,6 +113,14 @@ def test_nothing_is_wider_than_the_screen(page: Page, tmp_path: Path, width: int
         ".map((e) => e.getBoundingClientRect().right)"
     )
     assert max(sizes) <= width
+    # Tables of numbers may be scrolled sideways; that of texts wraps.
+    assert (
+        page.evaluate(
+            "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)"
+            "(document.querySelector('.texts').parentElement)"
+        )
+        <= 0
+    )
 
 
 def test_a_tiny_run_is_drawn_too(page: Page, tmp_path: Path) -> None:
