@@ -144,8 +144,9 @@ def fit(facts: ReportInput, figures: Figures) -> Html:
         covered = float((facts.token_lengths <= facts.padding_length).mean())
         drawn = plot_padding_length(facts.token_lengths, facts.padding_length)
         style(drawn, title=drawn.layout.title.text, height=360, top=90)
-        largest = int(np.unique(facts.token_lengths, return_counts=True)[1].max())
-        drawn.update_yaxes(**whole_ticks(largest))
+        highest = max(float(max(bars.y, default=0)) for bars in drawn.data)
+        drawn.update_yaxes(**whole_ticks(highest))
+        drawn.update_xaxes(**whole_ticks(float(np.ptp(facts.token_lengths))))
         words = (
             f"패딩 길이 {facts.padding_length:,} 토큰은 글의 {share(covered)}를 한 번에 담습니다."
         )

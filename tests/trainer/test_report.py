@@ -291,6 +291,15 @@ def test_without_an_active_version_the_candidates_own_shares_are_shown(read: Rea
     assert not page.named("figure", "sample")
 
 
+def test_one_text_is_a_histogram_with_whole_ticks(read: Read) -> None:
+    page = read(token_lengths=np.array([12]), padding_length=12)
+    axes = json.loads("".join(page.by_id("figures").words))[3]["layout"]
+    assert (axes["xaxis"]["dtick"], axes["yaxis"]["dtick"]) == (1, 1)
+    assert "글의 100.0%를 한 번에 담습니다." in page.by_id("fit").text
+    many = json.loads("".join(read().by_id("figures").words))[3]["layout"]
+    assert "dtick" not in many["xaxis"]
+
+
 def test_a_run_of_which_nothing_is_known_is_a_page_without_pictures(tmp_path: Path) -> None:
     known = report_input()
     write_report(
