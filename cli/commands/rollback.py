@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from dataclasses import asdict
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 from cli.commands.options import AsJson
 from cli.commands.rescore import feed_again, only_rescore
 from cli.output import print_json, stdout
+from cli.person import this_person
 from cli.services import Services, open_services
 from core.errors import NifosError
 from core.logs import configure_logs
@@ -66,7 +66,7 @@ def _roll_back(services: Services, bad: VersionRow, good: VersionRow, why: str) 
         if versions.active_version(connection) != bad:
             raise NifosError(f"{bad.name} is no longer the active version: nothing was done")
         words = why or f"rollback from {bad.name}"
-        versions.activate_version(connection, good.id, who=getpass.getuser(), why=words)
+        versions.activate_version(connection, good.id, who=this_person(), why=words)
         outcome = rescoring.roll_back(connection, bad.id, good.id)
         connection.commit()
     return outcome
