@@ -12,26 +12,8 @@ from sentiment.labels import LABEL_NAMES, LABELS, parse_label
 
 # A column with more is not one of labels, and what it holds may be texts, which no message shows.
 MAX_LISTED = 20
-MAX_CHARACTERS = 30
+MAX_CHARACTERS = 20
 _NAMES = ", ".join(f"{label.name} ({label.name_ko})" for label in LABELS)
-
-
-def parse_label_map(words: Sequence[str]) -> dict[str, str]:
-    """Read `0=negative,1=neutral,2=positive`, in one word or several, as an option gives it.
-
-    Raises:
-        InputError: a part is no pair, an id is named twice, or a name is no label.
-    """
-    found: dict[str, str] = {}
-    for part in ",".join(words).split(","):
-        word, equals, name = (piece.strip() for piece in part.partition("="))
-        label = parse_label(name)
-        if not equals or not word or label is None:
-            raise InputError(f"--label-map {part!r}: write ID=NAME, where NAME is one of {_NAMES}")
-        if found.get(word, label.name) != label.name:
-            raise InputError(f"--label-map names {word!r} twice")
-        found[word] = label.name
-    return found
 
 
 def resolve_labels(

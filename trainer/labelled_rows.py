@@ -84,10 +84,10 @@ def _read_csv(path: Path, columns: tuple[str, str]) -> Iterator[Pair]:
         header = [str(name) for name in pd.read_csv(file, nrows=0, **options).columns]
     _check_columns(path, columns, header)
     with path.open(encoding=encoding, newline="") as file:
-        # As text, all of it: "007" is no number and "NA" no missing value.
+        # As text, all of it: "007" is no number and "NA" no missing value. And all columns: of a
+        # few, pandas says nothing of a row that has too many fields.
         parts = pd.read_csv(
             file,
-            usecols=list(columns),
             keep_default_na=False,
             na_values=[""],
             chunksize=ROWS_AT_ONCE,
