@@ -24,15 +24,21 @@ SLOWLY = {"NIFOS_WORKER_PROCESSES": "2", "NIFOS_BATCH_TOKENS": "16"}
 
 
 class Nifos:
-    """The command with a home of its own. Relative paths are the repository's."""
+    """The command with a home of its own. Relative paths are the repository's.
 
-    def __init__(self, home: Path) -> None:
+    Args:
+        home: of its data.
+        always: environment variables of every call.
+    """
+
+    def __init__(self, home: Path, **always: str) -> None:
         self.home = home
+        self._always = always
         self._running: list[subprocess.Popen[str]] = []
 
     def environment(self, **changes: str) -> dict[str, str]:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("NIFOS_")}
-        return inherited | {"NIFOS_HOME": str(self.home)} | changes
+        return inherited | {"NIFOS_HOME": str(self.home)} | self._always | changes
 
     def __call__(self, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -76,7 +82,7 @@ class Nifos:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-        if self.home.exists():
+        if self.home.exists() and "NIFOS_DATABASE_URL" not in self._always:
             with EmbeddedServers(self.home):
                 pass
 
