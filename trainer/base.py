@@ -5,9 +5,11 @@ Any Electra will do: a version goes on with its head, a pre-trained discriminato
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -101,7 +103,7 @@ def _find(name: str, store: Store, checksums: Mapping[str, str] | None) -> Path:
     if name in store.names():
         return store.fetch(name, checksums)
     directory = Path(name).expanduser()
-    if directory.is_dir():
+    if name and directory.is_dir():
         if (directory / MANIFEST).exists():
             verify(directory)
         return directory
@@ -144,10 +146,10 @@ def _read_tokenizer(path: Path) -> Tokenizer:
 
 def _load_config(directory: Path) -> ElectraConfig:
     try:
-        found, _ = ElectraConfig.get_config_dict(str(directory), local_files_only=True)
-    except (OSError, ValueError) as error:
+        found = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+        kind = found.get("model_type")
+    except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{directory}: config.json is missing or damaged") from error
-    kind = found.get("model_type")
     if kind != "electra":
         raise ModelError(
             f"{directory}: a model of type {kind}, only an Electra can be trained here"
@@ -181,7 +183,7 @@ def _load_model(
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError, UnpicklingError) as error:
         raise ModelError(
             f"{directory}: its weights cannot be loaded ({type(error).__name__})"
         ) from error

@@ -14,7 +14,7 @@ from transformers.utils.hub import cached_file
 from core.errors import ModelError
 
 PROBE_TIMEOUT_S = 5.0
-_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", re.ASCII)
 _TOKENIZERS = ("tokenizer.json", "vocab.txt")
 # In this order: safetensors where the hub has them.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
