@@ -1,0 +1,99 @@
+"""A real pre-training of a tiny Electra on texts in which some words always stand together."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import ElectraForPreTraining
+
+from core.errors import InputError
+from trainer.encoding import Ids, encode
+from trainer.pretrain import PretrainProgress, PretrainSettings, pretrain
+from trainer.shape import Shape, make_discriminator
+from trainer.vocabulary import train_vocabulary
+
+PAIRS = (("바다", "파도"), ("산길", "나무"), ("부엌", "냄비"), ("극장", "배우"))
+PADDING_LENGTH = 16
+
+
+class Killed(Exception):
+    """The process is gone."""
+
+
+def _texts(rows: int = 1_000) -> list[str]:
+    draw = np.random.default_rng(0)
+    texts = []
+    for _ in range(rows):
+        first, second = PAIRS[draw.integers(len(PAIRS))]
+        texts.append(f"{first} {second} {first} {second} {draw.integers(10)}")
+    return texts
+
+
+def _start() -> tuple[ElectraForPreTraining, object, list[Ids]]:
+    tokenizer = train_vocabulary(_texts(), 200)
+    torch.manual_seed(0)
+    model = make_discriminator(tokenizer, PADDING_LENGTH, Shape(1, 32, 2))
+    texts = _texts()
+    unlabelled = np.zeros(len(texts), np.int64)
+    return model, tokenizer, encode(tokenizer, texts, unlabelled, PADDING_LENGTH).input_ids
+
+
+SETTINGS = PretrainSettings(passes=5, learning_rate=5e-3, batch_rows=32)
+
+
+def _run(output: Path, stop_at: int | None = None) -> tuple[dict[str, torch.Tensor], list[int]]:
+    model, tokenizer, windows = _start()
+    seen: list[PretrainProgress] = []
+
+    def listen(progress: PretrainProgress) -> None:
+        seen.append(progress)
+        if stop_at is not None and progress.step >= stop_at:
+            raise Killed
+
+    with suppress(Killed):
+        pretrain(model, tokenizer, windows, SETTINGS, output, device="cpu", on_progress=listen)
+    if stop_at is None:
+        assert seen[-1].step == seen[-1].steps
+        assert seen[-1].generator_loss < seen[0].generator_loss - 1
+        assert seen[-1].discriminator_loss < 0.9 * seen[0].discriminator_loss
+    return model.state_dict(), [progress.step for progress in seen]
+
+
+def test_it_learns_which_words_were_replaced_and_goes_on_where_it_was_broken_off(
+    tmp_path: Path,
+) -> None:
+    whole, steps = _run(tmp_path / "whole")
+    half = len(steps) // 2
+    _, first = _run(tmp_path / "broken", stop_at=steps[half])
+    resumed, rest = _run(tmp_path / "broken")
+    # From its last checkpoint, not from the start, and not only from where it was broken off.
+    assert 1 < rest[0] <= first[-1] + 1
+    assert rest[-1] == steps[-1]
+    for name, weights in whole.items():
+        torch.testing.assert_close(resumed[name], weights, rtol=0.2, atol=0.05, msg=name)
+
+
+def test_a_checkpoint_of_other_texts_is_not_used(tmp_path: Path) -> None:
+    _run(tmp_path, stop_at=20)
+    model, tokenizer, windows = _start()
+    seen: list[int] = []
+    pretrain(
+        model,
+        tokenizer,
+        windows[: len(windows) // 2],
+        PretrainSettings(passes=1, batch_rows=64),
+        tmp_path,
+        device="cpu",
+        on_progress=lambda progress: seen.append(progress.step),
+    )
+    assert seen[0] == 1
+
+
+@pytest.mark.parametrize("wrong", [{"passes": 0}, {"learning_rate": float("nan")}])
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="above 0"):
+        PretrainSettings(**wrong)  # type: ignore[arg-type]

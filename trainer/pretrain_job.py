@@ -1,0 +1,199 @@
+"""Make a base from texts, in a process of its own, for `nifos pretrain`.
+
+`python -m trainer.pretrain_job REQUEST`, a JSON object of `PretrainRequest`'s fields. JSON lines on
+stdout tell how far it is. When it fails, the last line on stderr says why. Called again with the
+same request it goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from tokenizers import Tokenizer
+from transformers import ElectraForPreTraining
+
+from core.errors import InputError, NifosError
+from core.settings import load_settings
+from sentiment.store import Store
+from sentiment.text import prepare
+from trainer.base import load_base
+from trainer.base_directory import save_base
+from trainer.encoding import Ids, encode
+from trainer.pretrain import PretrainProgress, PretrainSettings, pretrain
+from trainer.shape import Shape, make_discriminator
+from trainer.vocabulary import SPECIAL_TOKENS, train_vocabulary
+from trainer.word_vectors import fit_word_vectors
+
+INTERRUPTED = 130
+MIN_TEXTS = 1_000  # a vocabulary of fewer is a list of their words
+PADDING_LENGTH = 160  # tokens; longer texts are cut into windows. What attention costs is quadratic
+VOCABULARY = 24_000
+NEW_RATE = PretrainSettings.learning_rate
+ADAPTING_RATE = 5e-5  # a base has more to lose
+
+
+class PretrainRequest(BaseModel):
+    """What is asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    texts: Path
+    """A Parquet file with a column `text`, as the texts were crawled."""
+    work: Path
+    """For checkpoints; the caller removes it."""
+    output: Path
+    """The directory to make."""
+    base: str | None = None
+    """To adapt, as `trainer.base.load_base` takes it. None: a new model with random weights."""
+    layers: int = Field(default=4, ge=1, le=24)
+    width: int = Field(default=256, ge=32, le=1024, multiple_of=32)
+    embedding: int = Field(default=128, ge=32, le=1024)
+    vocabulary: int = Field(default=VOCABULARY, ge=500, le=64_000)
+    passes: float = Field(default=PretrainSettings.passes, gt=0)
+    learning_rate: float | None = Field(default=None, gt=0)
+    batch_rows: int = Field(default=PretrainSettings.batch_rows, ge=1)
+    seed: int = 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it. Returns the exit code."""
+    (given,) = sys.argv[1:] if arguments is None else arguments
+    try:
+        facts = make_base(PretrainRequest.model_validate_json(given), _tell)
+        _tell(base=facts)
+    except NifosError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:  # of the terminal: the command itself says so
+        return INTERRUPTED
+    return 0
+
+
+def make_base(request: PretrainRequest, tell: Callable[..., None]) -> dict[str, Any]:
+    """Pre-train and write the base. Returns what it was made of.
+
+    Raises:
+        InputError: too few texts, or the base is not there.
+        ModelError: the base cannot be used.
+        StoreError: the disk is full.
+    """
+    started = time.monotonic()
+    settings = load_settings(quiet=True)
+    tell(stage="reading texts")
+    texts = _read_texts(request.texts)
+    tell(stage="making the vocabulary" if request.base is None else "loading the base")
+    if request.base is None:
+        model, tokenizer, windows = new_discriminator(texts, request)
+    else:
+        store = Store(settings.store_url, settings.home / "cache")
+        model, tokenizer = _base_discriminator(request.base, store, request.seed)
+        length = min(PADDING_LENGTH, int(model.config.max_position_embeddings))
+        windows = _windows(tokenizer, texts, length)
+    how = _settings(request)
+
+    def report(progress: PretrainProgress) -> None:
+        tell(**asdict(progress))
+
+    pretrain(
+        model,
+        tokenizer,
+        windows,
+        how,
+        request.work,
+        device=settings.training_device,
+        on_progress=report,
+    )
+    facts = {
+        "texts": len(texts),
+        "base": request.base,
+        "parameters": model.num_parameters(),
+        "vocabulary": tokenizer.get_vocab_size(),
+        "settings": asdict(how),
+        "minutes": round((time.monotonic() - started) / 60, 1),
+        "torch": torch.__version__,
+    }
+    save_base(model, tokenizer, request.output, facts)
+    return facts
+
+
+def new_discriminator(
+    texts: Sequence[str], request: PretrainRequest
+) -> tuple[ElectraForPreTraining, Tokenizer, list[Ids]]:
+    """A model with random weights but for its word vectors, its tokenizer, and the texts' windows.
+
+    Args:
+        texts: prepared.
+        request: the model's shape, vocabulary and seed.
+    """
+    tokenizer = train_vocabulary(texts, request.vocabulary)
+    windows = _windows(tokenizer, texts, PADDING_LENGTH)
+    torch.manual_seed(request.seed)
+    heads = max(1, request.width // 64)
+    shape = Shape(request.layers, request.width, heads, request.embedding)
+    model = make_discriminator(tokenizer, PADDING_LENGTH, shape)
+    vectors = fit_word_vectors(
+        windows,
+        vocabulary=tokenizer.get_vocab_size(),
+        width=request.embedding,
+        special_ids=[tokenizer.token_to_id(token) for token in SPECIAL_TOKENS],
+        seed=request.seed,
+    )
+    with torch.no_grad():
+        model.electra.embeddings.word_embeddings.weight.copy_(vectors)
+    return model, tokenizer, windows
+
+
+def _base_discriminator(
+    name: str, store: Store, seed: int
+) -> tuple[ElectraForPreTraining, Tokenizer]:
+    base = load_base(name, store, dropout=0.0, seed=seed)
+    model = ElectraForPreTraining(base.model.config)
+    model.electra.load_state_dict(base.model.electra.state_dict())
+    return model, base.tokenizer
+
+
+def _settings(request: PretrainRequest) -> PretrainSettings:
+    rate = NEW_RATE if request.base is None else ADAPTING_RATE
+    return PretrainSettings(
+        passes=request.passes,
+        learning_rate=request.learning_rate or rate,
+        batch_rows=request.batch_rows,
+        seed=request.seed,
+    )
+
+
+def _windows(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> list[Ids]:
+    return encode(tokenizer, texts, np.zeros(len(texts), np.int64), length).input_ids
+
+
+def _read_texts(path: Path) -> list[str]:
+    """Prepared texts, each once, in their order."""
+    column = pq.read_table(path, columns=["text"]).column("text")
+    texts: dict[str, None] = {}
+    for chunk in column.chunks:
+        texts.update(dict.fromkeys(map(prepare, chunk.to_pylist())))
+    texts.pop("", None)
+    if len(texts) < MIN_TEXTS:
+        raise InputError(
+            f"{len(texts):,} different texts are too few to pre-train on: {MIN_TEXTS:,} at least"
+        )
+    return list(texts)
+
+
+def _tell(**facts: Any) -> None:
+    sys.stdout.write(json.dumps(facts, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
