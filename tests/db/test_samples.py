@@ -96,7 +96,10 @@ def test_it_is_the_same_again_whatever_is_labelled_or_loaded_meanwhile(
     assert len(first) == 200
     with transaction(engine) as connection:
         # Rows move in the table when they are updated; a sample by place would follow them.
-        connection.execute(text("update document set external_id = external_id || 'x'"))
+        connection.execute(
+            text("update document set external_id = external_id || 'x' where id = any(:ids)"),
+            {"ids": [document.document_id for document in first]},
+        )
     assert _sampled(engine, 200) == first
     load_posts(engine, tmp_path, 10, source="twitter")
     with transaction(engine) as connection:

@@ -212,6 +212,7 @@ def test_a_candidate_that_cannot_serve_is_blocked_by_its_defects_alone() -> None
     words = "v2: its tokenizer does not read Hangul (it gives [UNK])"
     verdict = judge(Evidence(HeldOut(nothing, nothing), defects=[words]))
     assert verdict.reasons == [f"the candidate cannot serve: {words}"]
+    assert verdict.notes == []
     assert json.dumps(verdict.as_json())
 
 
