@@ -8,7 +8,7 @@ import torch
 from transformers import ElectraForSequenceClassification
 
 from trainer.publish import publish
-from trainer.starter import make_model
+from trainer.shape import make_model
 from trainer.vocabulary import train_vocabulary
 
 TEXTS = [
