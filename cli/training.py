@@ -18,6 +18,8 @@ from trainer.service import TrainingService
 
 POLL_S = 0.5
 SERVERS_EVERY_S = 3.0
+# One that ran is started again by whoever keeps it: no laptop should take its run meanwhile.
+TRAINER_RETURNS_S = 10.0
 
 
 class Interrupted(NifosError):
@@ -48,6 +50,7 @@ class _Follower:
         self._run_id = run_id
         self._own = own
         self._has_own = False
+        self._start_own_at = 0.0
         self._shown = _Shown(bar)
         self._look_at = time.monotonic() + SERVERS_EVERY_S
 
@@ -63,7 +66,9 @@ class _Follower:
             self._shown.show(run)
             if not run.open:
                 return run
-            if not trainers and not self._has_own:
+            if trainers:
+                self._start_own_at = time.monotonic() + TRAINER_RETURNS_S
+            elif not self._has_own and time.monotonic() >= self._start_own_at:
                 self._start_own()
             time.sleep(POLL_S)
 

@@ -25,12 +25,16 @@ from cli.embedded import EmbeddedServers
 from cli.embedded_redis import find_redis
 from cli.main import app as nifos_app
 from core.settings import Settings
+from tests.labelled import write_labelled
 from tests.nights import settle
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMPOSE = REPOSITORY / "docker-compose.yml"
 VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z_]+)(:[-?])?([^}]*)\}")
-OURS = ("migrate", "worker-cpu", "worker-gpu", "scheduler", "enqueue")
+OURS = (
+    *("migrate", "worker-cpu", "worker-gpu", "trainer-cpu", "trainer-gpu", "scheduler"),
+    *("enqueue", "retrain"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -81,26 +85,30 @@ def test_services_wait_for_what_they_need_and_restart(compose: dict[str, Any]) -
     for name in ("postgres", "redis", "worker-cpu", "worker-gpu"):
         assert services[name]["restart"] == "unless-stopped"
         assert services[name]["healthcheck"]["test"]
-    assert services["scheduler"]["restart"] == "unless-stopped"
-    for name in ("worker-cpu", "worker-gpu", "scheduler", "enqueue"):
+    for name in ("scheduler", "trainer-cpu", "trainer-gpu"):
+        assert services[name]["restart"] == "unless-stopped"
+    for name in OURS[1:]:
         needs = services[name]["depends_on"]
         assert needs["migrate"]["condition"] == "service_completed_successfully"
         assert needs["redis"]["condition"] == "service_healthy"
-    (gpu,) = services["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
-    assert gpu["device_ids"] == ["${GPU_DEVICE_ID:-0}"]
-    assert (services["worker-cpu"]["profiles"], services["worker-gpu"]["profiles"]) == (
-        ["cpu"],
-        ["gpu"],
-    )
+    for name in ("worker", "trainer"):
+        (gpu,) = services[f"{name}-gpu"]["deploy"]["resources"]["reservations"]["devices"]
+        assert gpu["device_ids"] == ["${GPU_DEVICE_ID:-0}"]
+        assert "deploy" not in services[f"{name}-cpu"]
+        for profile in ("cpu", "gpu"):
+            assert services[f"{name}-{profile}"]["profiles"] == [profile]
     assert _example()["COMPOSE_PROFILES"] == "cpu"
     assert "noeviction" in str(services["redis"]["command"])
 
 
-def test_the_scheduler_and_enqueue_see_the_same_crawls_and_cannot_change_them(
-    compose: dict[str, Any],
+@pytest.mark.parametrize(
+    "service", ["scheduler", "enqueue", "trainer-cpu", "trainer-gpu", "retrain"]
+)
+def test_who_reads_crawls_sees_the_same_ones_and_cannot_change_them(
+    compose: dict[str, Any], service: str
 ) -> None:
-    seen = [compose["services"][name]["volumes"] for name in ("scheduler", "enqueue")]
-    assert seen[0] == seen[1] == ["models:/data", "${CRAWLS_DIR:-./crawls}:/crawls:ro"]
+    seen = compose["services"][service]["volumes"]
+    assert seen == ["models:/data", "${CRAWLS_DIR:-./crawls}:/crawls:ro"]
 
 
 def test_a_nightly_is_added_as_the_file_says_and_run_by_the_scheduler(
@@ -198,6 +206,35 @@ def test_the_services_work_together_on_real_servers(
     assert worker.returncode == 0
     with psycopg.connect(environment["NIFOS_DATABASE_URL"]) as connection:
         assert connection.execute("select count(*) from sentiment").fetchone() == (60,)
+
+
+def test_the_trainer_takes_up_what_the_retrain_command_asks_for(
+    compose: dict[str, Any], environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Its example is typed as it stands; a base that is not there ends the run with its reason."""
+    assert _nifos("migrate", environment=environment).returncode == 0
+    (line,) = re.findall(r"#   docker compose run --rm (retrain .*)", COMPOSE.read_text())
+    labelled = write_labelled(tmp_path / "labelled.jsonl", range(60))
+    words = shlex.split(line.replace("/crawls/labelled.parquet", str(labelled)))
+    assert words[:1] == compose["services"]["retrain"]["entrypoint"][1:]
+    asked = _nifos(*words, "--base", "gone-2026", "--json", environment=environment)
+    assert asked.returncode == 0, asked.stderr
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli", *compose["services"]["trainer-cpu"]["command"]],
+        env=environment | {"HF_ENDPOINT": "http://127.0.0.1:9"},
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as trainer:
+        try:
+            waited = _nifos("retrain", "--status", "--wait", "--json", environment=environment)
+        finally:
+            trainer.terminate()
+            _out, err = trainer.communicate(timeout=60)
+    assert trainer.returncode == 0, err
+    assert waited.returncode == 4
+    assert '"state": "failed"' in waited.stdout
+    assert "gone-2026" in waited.stderr
 
 
 def _wait_for_worker(environment: dict[str, str]) -> None:

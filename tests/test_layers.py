@@ -7,8 +7,13 @@ import sys
 
 import pytest
 
+NEVER = (
+    *("cli.main", "producer.ingest", "worker.tasks", "cli.upkeep"),
+    *("trainer.service", "trainer.tasks", "trainer.retrain_data"),
+)
 
-@pytest.mark.parametrize("module", ["cli.main", "producer.ingest", "worker.tasks", "cli.upkeep"])
+
+@pytest.mark.parametrize("module", NEVER)
 def test_the_parent_processes_never_load_torch(module: str) -> None:
     code = (
         f"import sys, {module}; "

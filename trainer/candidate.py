@@ -229,7 +229,5 @@ def _calibrate(
         raise
     except ModelError:
         return None  # the gate says why
-    if not np.isfinite(before).all():
-        return None
     temperature = fit_temperature(truth, before)
     return CalibrationFacts(temperature, truth, before, apply_temperature(before, temperature))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from db.samples import SampledDocument
@@ -23,8 +22,6 @@ from trainer.report import FitFacts, ReportInput, write_report
 from trainer.request import RetrainRequest
 from trainer.retrain_data import RetrainData
 from trainer.run_row import RunRow
-
-NO_NUMBERS = "its answers are no numbers: the fit went astray; take a lower learning rate"
 
 
 @dataclass(frozen=True)
@@ -73,9 +70,6 @@ def judge_candidate(
         scoring=scoring,
         on_progress=tell,
     )
-    said = evidence.held_out.candidate_probabilities
-    if said is not None and not np.isfinite(said).all():
-        evidence = replace(evidence, defects=[*evidence.defects, NO_NUMBERS])
     return Judged(evidence, judge(evidence), active)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +11,7 @@ import typer
 
 from cli.commands.options import AsJson
 from cli.output import Bar, print_json, progress_bar, say, stdout
+from cli.person import this_person
 from cli.services import Services, open_services
 from cli.training import follow
 from cli.training_output import finish_command, print_data, print_runs, run_as_json
@@ -128,7 +127,7 @@ def _ask(services: Services, request: RetrainRequest, bar: Bar, *, wait: bool, j
     _check_base(services, request.base)
     read = _read(services, request, bar)
     with transaction(services.engine) as connection:
-        run_id = training_runs.request_run(connection, request.model_dump(), _who())
+        run_id = training_runs.request_run(connection, request.model_dump(), this_person())
         alive = locks.count_trainers(connection)
     if not json:
         print_data(run_id, read.summary())
@@ -194,7 +193,7 @@ def _show(services: Services, *, wait: bool, json: bool) -> None:
 
 def _cancel(services: Services, *, json: bool) -> None:
     with transaction(services.engine) as connection:
-        run = training_runs.cancel_run(connection, _who())
+        run = training_runs.cancel_run(connection, this_person())
     if run is None:
         raise NifosError("no retrain waits or runs")
     if json:
@@ -223,12 +222,3 @@ def _parse_labels(words: str | None) -> dict[str, str]:
         raise InputError("--label-map must be like 0=negative,1=neutral,2=positive")
     named: Mapping[str, Any] = {name.strip(): label.strip() for name, _sign, label in pairs}
     return dict(named)
-
-
-def _who() -> str:
-    """Who asks, as it is kept with the run."""
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):
-        name = "unknown"
-    return f"{name}@{socket.gethostname()}"

@@ -20,7 +20,9 @@ from core.logs import configure_logs
 from core.settings import load_settings
 from db import status as db_status
 from db.engine import transaction
+from db.locks import count_trainers
 from db.status import CrawlStatus, WorkStatus
+from db.training_runs import open_run
 from db.versions import active_version
 
 SHOWN_CRAWLS = 20
@@ -79,12 +81,16 @@ def _collect(services: Services) -> dict[str, Any]:
         work = db_status.work_status(connection)
         rescores = db_status.rescore_status(connection)
         active = active_version(connection)
+        retrain = open_run(connection)
+        trainers = count_trainers(connection)
     with connect(services.app) as broker:
         depth = queue_depth(broker)
     return {
         "version": active.name if active else None,
         "queue": depth,
         "workers": live_workers(services.app, PING_S),
+        "trainers": trainers,
+        "retrain": None if retrain is None else retrain.words(),
         **asdict(work),
         "seconds_left": _seconds_left(work),
         "rescores": [asdict(rescore) for rescore in rescores],
@@ -103,6 +109,8 @@ def _render(collected: dict[str, Any]) -> Group:
     facts = [
         ("active version", collected["version"] or "none"),
         ("workers alive", str(len(collected["workers"]))),
+        ("trainers alive", str(collected["trainers"])),
+        *([("retrain", collected["retrain"])] if collected["retrain"] else []),
         ("messages in the queue", str(collected["queue"])),
         (
             "scorings",

@@ -22,7 +22,7 @@ from db import locks, training_leases, training_runs
 from db.engine import Engine, transaction
 from db.training_runs import TrainingRun
 from tests.acceptance.command import wait_until
-from trainer import service
+from trainer import training_process
 from trainer.service import TrainingService
 from trainer.workdir import hold_workdir
 
@@ -121,7 +121,7 @@ def test_a_cancelled_run_ends_its_process(engine: Engine, settings: Settings, ru
 def test_the_lease_is_kept_while_the_process_lives(
     engine: Engine, settings: Settings, run_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "RENEW_EVERY_S", 0.0)
+    monkeypatch.setattr(training_process, "RENEW_EVERY_S", 0.0)
     left = "select extract(epoch from lease_until - now()) from training_run where id = :run"
 
     def lease() -> float:
@@ -138,7 +138,7 @@ def test_the_lease_is_kept_while_the_process_lives(
 def test_a_silent_process_is_ended(
     engine: Engine, settings: Settings, run_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "STUCK_S", 1.0)
+    monkeypatch.setattr(training_process, "STUCK_S", 1.0)
     with _trains(engine, settings, STAYS):
         wait_until("it costs a try", lambda: _read(engine, run_id).tries == 1, deadline_s=20)
 

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,7 +93,13 @@ def test_a_message_waits_in_the_queue_while_the_database_is_away(
 
 
 @pytest.fixture
-def trainer(database_url: str, broker_url: str, tmp_path: Any) -> Iterator[subprocess.Popen[str]]:
+def trainer(database_url: str, broker_url: str, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    with _trainer(database_url, broker_url, tmp_path) as process:
+        yield process
+
+
+@contextmanager
+def _trainer(database_url: str, broker_url: str, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("NIFOS_")}
     environment = kept | {
         "NIFOS_DATABASE_URL": database_url,
@@ -140,3 +148,15 @@ def test_any_other_program_asks_by_name_and_the_queues_stay_apart(
     assert "쓸모없는비밀" not in err
     assert "Traceback" not in err
     assert '"event": "retrain_refused"' in err
+
+
+def test_what_is_in_the_database_is_trained_without_redis(
+    engine: Engine, database_url: str, tmp_path: Path
+) -> None:
+    with _trainer(database_url, "redis://127.0.0.1:1/0", tmp_path) as trainer:
+        tasks.ask(engine, {"data": ["/gone/a.csv"]}, "by command")
+        wait_until("the run has ended", lambda: [run.state for run in _runs(engine)] == ["failed"])
+        trainer.send_signal(signal.SIGTERM)
+        _out, err = trainer.communicate(timeout=30)
+        assert trainer.returncode == 0, err
+    assert [run.reason for run in _runs(engine)] == ["/gone/a.csv: no such file"]
