@@ -17,6 +17,7 @@ from cli.commands import (
     migrate,
     models,
     nightly,
+    pretrain,
     rejects,
     repair,
     rescore,
@@ -57,6 +58,7 @@ app.add_typer(models.app, name="models")
 app.command()(retrain.retrain)
 app.add_typer(nightly.app, name="nightly")
 app.command()(rescore.rescore)
+app.command()(pretrain.pretrain)
 app.command()(repair.retry)
 app.command()(repair.forget)
 app.command()(doctor.doctor)

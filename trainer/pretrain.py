@@ -35,7 +35,7 @@ from trainer.batches import GroupedOrder, Windows, collate
 from trainer.checkpoints import STATE, WEIGHTS, Checkpoints
 from trainer.encoding import Encoded, Ids
 from trainer.replaced_tokens import ReplacedTokens
-from trainer.vocabulary import MASK, SPECIAL_TOKENS
+from trainer.vocabulary import MASK, special_ids
 
 LOGS = 200
 SAVES = 50  # of a whole pre-training, so that a crash costs a fiftieth of it
@@ -108,11 +108,8 @@ def pretrain(
     chosen = choose_device(device)
     discriminator.set_attn_implementation("eager" if chosen.type == "cpu" else "sdpa")
     torch.manual_seed(settings.seed)  # of the generator's weights
-    model = ReplacedTokens(
-        discriminator,
-        mask_id=tokenizer.token_to_id(MASK),
-        special_ids=[tokenizer.token_to_id(token) for token in SPECIAL_TOKENS],
-    )
+    special = special_ids(tokenizer)
+    model = ReplacedTokens(discriminator, mask_id=special[MASK], special_ids=list(special.values()))
     checkpoints = Checkpoints(output, _fingerprint(settings, discriminator, windows))
     newest = checkpoints.newest()
     steps = max(1, round(settings.passes * len(windows) / settings.batch_rows))

@@ -15,29 +15,25 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import Tokenizer
 from transformers import ElectraForPreTraining
 
-from core.errors import InputError, NifosError
+from core.errors import InputError, ModelError, NifosError
 from core.settings import load_settings
+from sentiment.engine import make_ready
 from sentiment.store import Store
 from sentiment.text import prepare
 from trainer.base import load_base
 from trainer.base_directory import save_base
-from trainer.encoding import Ids, encode
+from trainer.new_model import PADDING_LENGTH, NewModel, encode_unlabelled, new_discriminator
 from trainer.pretrain import PretrainProgress, PretrainSettings, pretrain
-from trainer.shape import Shape, make_discriminator
-from trainer.vocabulary import SPECIAL_TOKENS, train_vocabulary
-from trainer.word_vectors import fit_word_vectors
+from trainer.workdir import hold_workdir
 
 INTERRUPTED = 130
 MIN_TEXTS = 1_000  # a vocabulary of fewer is a list of their words
-PADDING_LENGTH = 160  # tokens; longer texts are cut into windows. What attention costs is quadratic
-VOCABULARY = 24_000
 NEW_RATE = PretrainSettings.learning_rate
 ADAPTING_RATE = 5e-5  # a base has more to lose
 
@@ -55,10 +51,10 @@ class PretrainRequest(BaseModel):
     """The directory to make."""
     base: str | None = None
     """To adapt, as `trainer.base.load_base` takes it. None: a new model with random weights."""
-    layers: int = Field(default=4, ge=1, le=24)
-    width: int = Field(default=256, ge=32, le=1024, multiple_of=32)
-    embedding: int = Field(default=128, ge=32, le=1024)
-    vocabulary: int = Field(default=VOCABULARY, ge=500, le=64_000)
+    layers: int = Field(default=NewModel.layers, ge=1, le=24)
+    width: int = Field(default=NewModel.width, ge=32, le=1024, multiple_of=32)
+    embedding: int = Field(default=NewModel.embedding, ge=32, le=1024)
+    vocabulary: int = Field(default=NewModel.vocabulary, ge=500, le=64_000)
     passes: float = Field(default=PretrainSettings.passes, gt=0)
     learning_rate: float | None = Field(default=None, gt=0)
     batch_rows: int = Field(default=PretrainSettings.batch_rows, ge=1)
@@ -74,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NifosError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    except KeyboardInterrupt:  # of the terminal: the command itself says so
+    except (KeyboardInterrupt, BrokenPipeError):  # of the terminal; or the command is gone
         return INTERRUPTED
     return 0
 
@@ -93,26 +89,29 @@ def make_base(request: PretrainRequest, tell: Callable[..., None]) -> dict[str, 
     texts = _read_texts(request.texts)
     tell(stage="making the vocabulary" if request.base is None else "loading the base")
     if request.base is None:
-        model, tokenizer, windows = new_discriminator(texts, request)
+        new = NewModel(request.layers, request.width, request.embedding, request.vocabulary)
+        model, tokenizer, windows = new_discriminator(texts, new, seed=request.seed)
+        _check_korean(tokenizer)
     else:
         store = Store(settings.store_url, settings.home / "cache")
         model, tokenizer = _base_discriminator(request.base, store, request.seed)
         length = min(PADDING_LENGTH, int(model.config.max_position_embeddings))
-        windows = _windows(tokenizer, texts, length)
+        windows = encode_unlabelled(tokenizer, texts, length)
     how = _settings(request)
 
     def report(progress: PretrainProgress) -> None:
         tell(**asdict(progress))
 
-    pretrain(
-        model,
-        tokenizer,
-        windows,
-        how,
-        request.work,
-        device=settings.training_device,
-        on_progress=report,
-    )
+    with hold_workdir(request.work / "run", {"of": "pretrain"}) as run:
+        pretrain(
+            model,
+            tokenizer,
+            windows,
+            how,
+            run,
+            device=settings.training_device,
+            on_progress=report,
+        )
     facts = {
         "texts": len(texts),
         "base": request.base,
@@ -126,31 +125,15 @@ def make_base(request: PretrainRequest, tell: Callable[..., None]) -> dict[str, 
     return facts
 
 
-def new_discriminator(
-    texts: Sequence[str], request: PretrainRequest
-) -> tuple[ElectraForPreTraining, Tokenizer, list[Ids]]:
-    """A model with random weights but for its word vectors, its tokenizer, and the texts' windows.
-
-    Args:
-        texts: prepared.
-        request: the model's shape, vocabulary and seed.
-    """
-    tokenizer = train_vocabulary(texts, request.vocabulary)
-    windows = _windows(tokenizer, texts, PADDING_LENGTH)
-    torch.manual_seed(request.seed)
-    heads = max(1, request.width // 64)
-    shape = Shape(request.layers, request.width, heads, request.embedding)
-    model = make_discriminator(tokenizer, PADDING_LENGTH, shape)
-    vectors = fit_word_vectors(
-        windows,
-        vocabulary=tokenizer.get_vocab_size(),
-        width=request.embedding,
-        special_ids=[tokenizer.token_to_id(token) for token in SPECIAL_TOKENS],
-        seed=request.seed,
-    )
-    with torch.no_grad():
-        model.electra.embeddings.word_embeddings.weight.copy_(vectors)
-    return model, tokenizer, windows
+def _check_korean(tokenizer: Tokenizer) -> None:
+    """Refuse what no fit would accept, before hours are spent on it."""
+    try:
+        make_ready(tokenizer, "a vocabulary of these texts")
+    except ModelError as error:
+        raise InputError(
+            "the texts hold too little Korean for a vocabulary of their own: take more, or adapt a"
+            " base by --base"
+        ) from error
 
 
 def _base_discriminator(
@@ -170,10 +153,6 @@ def _settings(request: PretrainRequest) -> PretrainSettings:
         batch_rows=request.batch_rows,
         seed=request.seed,
     )
-
-
-def _windows(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> list[Ids]:
-    return encode(tokenizer, texts, np.zeros(len(texts), np.int64), length).input_ids
 
 
 def _read_texts(path: Path) -> list[str]:

@@ -43,6 +43,7 @@ class ReplacedTokens(nn.Module):
         )
         self.word_bias = nn.Parameter(torch.zeros(config.vocab_size))
         self.mask_id = mask_id
+        self.special_ids: Tensor
         self.register_buffer("special_ids", torch.tensor(special_ids), persistent=False)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:

@@ -56,6 +56,19 @@ def read_vocabulary(path: Path) -> Tokenizer:
     return tokenizer
 
 
+def special_ids(tokenizer: Tokenizer) -> dict[str, int]:
+    """The ids of the special tokens.
+
+    Raises:
+        ModelError: it lacks one.
+    """
+    found = {token: tokenizer.token_to_id(token) for token in SPECIAL_TOKENS}
+    known = {token: place for token, place in found.items() if place is not None}
+    if len(known) < len(found):
+        raise ModelError(f"the tokenizer lacks {', '.join(sorted(found.keys() - known.keys()))}")
+    return known
+
+
 def never_lower_case(tokenizer: Tokenizer) -> None:
     """Take lower-casing and accent stripping from a BERT tokenizer: the latter breaks up Hangul.
 
