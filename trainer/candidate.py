@@ -24,7 +24,7 @@ from trainer.encoding import encode, token_lengths
 from trainer.fit import FitResult, FitSettings, train_with_early_stopping
 from trainer.head import head_digest
 from trainer.padding import bounded_padding_length
-from trainer.publish import publish
+from trainer.publish import CARD, publish
 from trainer.report import CalibrationFacts
 from trainer.request import RetrainRequest
 from trainer.retrain_data import RetrainData
@@ -137,13 +137,21 @@ def make_candidate(
     return replace(raw, directory=calibrated, calibration=calibration, durations_s=watch.seconds)
 
 
-def write_version(source: Path, target: Path, *, page: Path | None = None, **changes: Any) -> Path:
-    """Write a version again with another manifest, and with a page.
+def write_version(
+    source: Path,
+    target: Path,
+    *,
+    page: Path | None = None,
+    card: str | None = None,
+    **changes: Any,
+) -> Path:
+    """Write a version again with another manifest, and with a page and a card.
 
     Args:
         source: a version's directory.
         target: to be made anew, beside it or elsewhere on its disk.
         page: an HTML file that becomes part of it as `report.html`.
+        card: Markdown for people, as `README.md`.
         changes: fields of the manifest.
     """
     manifest = verify(source)
@@ -155,6 +163,8 @@ def write_version(source: Path, target: Path, *, page: Path | None = None, **cha
         shutil.copyfile(source / name, aside / name)
     if page is not None:
         shutil.copyfile(page, aside / "report.html")
+    if card is not None:
+        (aside / CARD).write_text(card, encoding="utf-8")
     changed = manifest.model_copy(update={"files": {}, "name": target.name, **changes})
     save_version(aside, target, changed)
     return target

@@ -11,15 +11,14 @@ from typing import Any, Literal
 import torch
 from safetensors.torch import load_file
 from transformers import (
-    DefaultFlowCallback,
     EarlyStoppingCallback,
     ElectraForSequenceClassification,
-    PrinterCallback,
     TrainingArguments,
 )
 
 from core.errors import InputError
-from sentiment.device import choose_device, has_bf16
+from sentiment.device import choose_device
+from trainer.checkpointed import fast_attention, training_arguments
 from trainer.checkpoints import WEIGHTS, Checkpoints, fingerprint
 from trainer.encoding import Encoded
 from trainer.flow import FitProgress, Flow, OnProgress, Report, clean_history
@@ -115,8 +114,7 @@ def train_with_early_stopping(
         StoreError: the disk is full; called again, the fit goes on.
     """
     chosen = choose_device(device)
-    # sdpa is faster on a GPU, eager attention at these lengths on a CPU.
-    model.set_attn_implementation("eager" if chosen.type == "cpu" else "sdpa")
+    model.set_attn_implementation(fast_attention(chosen))
     checkpoints = Checkpoints(output, fingerprint(settings, model, train, validation))
     newest = checkpoints.newest()
     if newest is not None and _is_finished(newest[1], settings):
@@ -132,8 +130,6 @@ def train_with_early_stopping(
         callbacks=[EarlyStoppingCallback(early_stopping_patience=settings.patience)],
     )
     steps_per_epoch = -(-len(train.input_ids) // settings.batch_rows)
-    trainer.pop_callback(PrinterCallback)  # standard output is the command's
-    trainer.pop_callback(DefaultFlowCallback)
     trainer.add_callback(Flow(trainer.order, steps_per_epoch, settings.evaluations_per_epoch))
     if on_progress is not None:
         trainer.add_callback(Report(on_progress, settings.epochs))
@@ -159,9 +155,10 @@ def train_with_early_stopping(
 
 def _arguments(settings: FitSettings, directory: Path, device: torch.device) -> TrainingArguments:
     plateau = settings.schedule == "reduce_lr_on_plateau"
-    bf16 = has_bf16(device)
-    arguments = TrainingArguments(
-        output_dir=str(directory),
+    return training_arguments(
+        directory,
+        device,
+        seed=settings.seed,
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.batch_rows,
         per_device_eval_batch_size=settings.batch_rows * 2,
@@ -172,8 +169,7 @@ def _arguments(settings: FitSettings, directory: Path, device: torch.device) -> 
         lr_scheduler_kwargs={"mode": "max", "patience": 1, "factor": 0.5} if plateau else {},
         warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
-        max_grad_norm=MAX_GRADIENT_NORM,
-        # `_Flow` decides when; these say that it happens.
+        # `Flow` decides when; these say that it happens.
         eval_strategy="steps",
         save_strategy="steps",
         eval_steps=1,
@@ -183,23 +179,7 @@ def _arguments(settings: FitSettings, directory: Path, device: torch.device) -> 
         greater_is_better=True,
         # Else early stopping begins to count anew when a fit goes on.
         restore_callback_states_from_checkpoint=True,
-        bf16=bf16,
-        fp16=device.type == "cuda" and not bf16,
-        use_cpu=device.type == "cpu",
-        dataloader_pin_memory=device.type == "cuda",
-        logging_nan_inf_filter=False,  # it waits for the GPU at every step
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        seed=settings.seed,
-        data_seed=settings.seed,
     )
-    if device.type == "cuda":
-        # The library takes every GPU that it sees, or the first; the setting names one.
-        torch.cuda.set_device(device)
-        arguments.__dict__["_setup_devices"] = device
-        arguments._n_gpu = 1
-    return arguments
 
 
 def _is_finished(state: Mapping[str, Any], settings: FitSettings) -> bool:

@@ -1,30 +1,29 @@
 """The library's Trainer, mended where it falls short of this fit.
 
 The loss is weighted by class and normalised over the whole batch; a batch that the memory does not
-hold is computed in pieces; evaluation counts texts, not windows; checkpoints are written aside.
+hold is computed in pieces; evaluation counts texts, not windows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
-from transformers import ElectraForSequenceClassification, EvalPrediction, Trainer
-from transformers.trainer_callback import ExportableState
+from transformers import EvalPrediction
 
 from core.errors import DeviceError
 from sentiment.labels import LABELS
-from trainer.batches import GroupedOrder, Windows, collate, longest_first
-from trainer.checkpoints import STATE, WEIGHTS, Checkpoints
+from trainer.batches import Windows, longest_first
+from trainer.checkpointed import CheckpointedTrainer
+from trainer.checkpoints import Checkpoints
 from trainer.encoding import Encoded
 from trainer.measure import TextMeasure
 
 
-class FitTrainer(Trainer):
+class FitTrainer(CheckpointedTrainer):
     """Fits windows, evaluates texts.
 
     Args:
@@ -46,31 +45,25 @@ class FitTrainer(Trainer):
         label_smoothing: float,
         **others: Any,
     ) -> None:
-        pad_id = int(others["model"].config.pad_token_id or 0)
-        args = others["args"]
-        self.order = GroupedOrder(train.lengths(), args.per_device_train_batch_size, args.seed)
-        self.piece_rows: int = args.per_device_train_batch_size
+        self.piece_rows: int = others["args"].per_device_train_batch_size
         """Rows that are computed at once; fewer than a batch where the memory was too small."""
         self._evaluated = longest_first(validation.lengths())
         self._measure = TextMeasure(validation, class_weights)
-        self._checkpoints = checkpoints
         self._class_weights = torch.tensor(class_weights or [1.0] * len(LABELS))
         self._label_smoothing = label_smoothing
         self._right: Tensor | int = 0
         self._seen = 0
         super().__init__(
-            train_dataset=Windows(train),
+            checkpoints=checkpoints,
+            train=train,
+            pad_id=int(others["model"].config.pad_token_id or 0),
             eval_dataset=Windows(validation),
-            data_collator=lambda rows: collate(rows, pad_id),
             compute_metrics=self._measure_texts,
             **others,
         )
         # `compute_loss` divides by the whole batch's weight: the library must not divide again.
         self.loss_is_scaled_for_ga = True
         self._class_weights = self._class_weights.to(self.args.device)
-
-    def _get_train_sampler(self, _dataset: Any = None) -> Any:
-        return self.order
 
     def _get_eval_sampler(self, _dataset: Any) -> Any:
         return self._evaluated.tolist()
@@ -153,28 +146,6 @@ class FitTrainer(Trainer):
             logs["accuracy"] = float(self._right) / self._seen
             self._right, self._seen = 0, 0
         super().log(logs, start_time)
-
-    def _save_checkpoint(self, _model: Any, _trial: Any) -> None:
-        state, model = self.state, cast(ElectraForSequenceClassification, self.model)
-        best = state.best_global_step
-        if best:
-            state.best_model_checkpoint = str(self._checkpoints.path(best))
-        kept_states: Any = state.stateful_callbacks  # typed as what it is before a fit begins
-        for kept in (*self.callback_handler.callbacks, self.control):
-            if isinstance(kept, ExportableState):
-                kept_states[type(kept).__name__] = kept.state()
-        with self._checkpoints.written(state.global_step) as aside:
-            weights = {name: value.contiguous() for name, value in model.state_dict().items()}
-            save_file(weights, aside / WEIGHTS, metadata={"format": "pt"})
-            self._save_optimizer_and_scheduler(str(aside))
-            self._save_scaler(str(aside))
-            self._save_rng_state(str(aside))
-            state.save_to_json(str(aside / STATE))
-        self._checkpoints.keep(state.global_step, best or state.global_step)
-
-    def floating_point_ops(self, _inputs: Any) -> int:
-        """Nothing: the library counts parameters at every step for it."""
-        return 0
 
 
 def _logits(model: Any, piece: dict[str, Tensor]) -> Tensor:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 from transformers import ElectraForPreTraining
 
+from trainer.checkpoints import disk_errors
 from trainer.encoding import Ids, encode
 from trainer.shape import Shape, make_discriminator
 from trainer.vocabulary import special_ids, train_vocabulary
 from trainer.word_vectors import fit_word_vectors
+from trainer.workdir import whole_file
 
 PADDING_LENGTH = 160  # tokens; longer texts are cut into windows: attention's cost is quadratic
 HEAD_WIDTH = 64
@@ -32,7 +35,7 @@ class NewModel:
 
 
 def new_discriminator(
-    texts: Sequence[str], model: NewModel, *, seed: int
+    texts: Sequence[str], model: NewModel, *, seed: int, kept: Path
 ) -> tuple[ElectraForPreTraining, Tokenizer, list[Ids]]:
     """A model with random weights but for its words, its tokenizer, and the texts' windows.
 
@@ -40,8 +43,19 @@ def new_discriminator(
         texts: prepared, each once.
         model: its size.
         seed: of everything random.
+        kept: a file for the tokenizer, which is taken from there where it is: the library breaks
+            ties between words by chance, and what was begun must go on with the same words.
+
+    Raises:
+        StoreError: the disk is full or refuses.
     """
-    tokenizer = train_vocabulary(texts, model.vocabulary)
+    with disk_errors(kept.parent):
+        if not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(kept) as aside:
+                train_vocabulary(texts, model.vocabulary).save(str(aside))
+        tokenizer = Tokenizer.from_file(str(kept))
+    tokenizer.encode_special_tokens = True  # is not kept in the file
     windows = encode_unlabelled(tokenizer, texts, PADDING_LENGTH)
     torch.manual_seed(seed)
     heads = max(1, model.width // HEAD_WIDTH)

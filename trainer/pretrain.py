@@ -12,17 +12,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from transformers import (
-    DefaultFlowCallback,
     ElectraForPreTraining,
-    PrinterCallback,
-    Trainer,
     TrainerCallback,
     TrainerControl,
     TrainerState,
@@ -30,16 +26,15 @@ from transformers import (
 )
 
 from core.errors import InputError
-from sentiment.device import choose_device, has_bf16
-from trainer.batches import GroupedOrder, Windows, collate
-from trainer.checkpoints import STATE, WEIGHTS, Checkpoints
+from sentiment.device import choose_device
+from trainer.checkpointed import CheckpointedTrainer, fast_attention, training_arguments
+from trainer.checkpoints import Checkpoints
 from trainer.encoding import Encoded, Ids
 from trainer.replaced_tokens import ReplacedTokens
-from trainer.vocabulary import MASK, special_ids
+from trainer.vocabulary import MASK, PAD, special_ids
 
 LOGS = 200
 SAVES = 50  # of a whole pre-training, so that a crash costs a fiftieth of it
-MAX_GRADIENT_NORM = 1.0
 
 
 @dataclass(frozen=True)
@@ -106,21 +101,22 @@ def pretrain(
         StoreError: the disk is full; called again, it goes on.
     """
     chosen = choose_device(device)
-    discriminator.set_attn_implementation("eager" if chosen.type == "cpu" else "sdpa")
+    discriminator.set_attn_implementation(fast_attention(chosen))
     torch.manual_seed(settings.seed)  # of the generator's weights
     special = special_ids(tokenizer)
     model = ReplacedTokens(discriminator, mask_id=special[MASK], special_ids=list(special.values()))
     checkpoints = Checkpoints(output, _fingerprint(settings, discriminator, windows))
     newest = checkpoints.newest()
     steps = max(1, round(settings.passes * len(windows) / settings.batch_rows))
+    unlabelled = np.zeros(len(windows), np.int64)
     trainer = _PretrainTrainer(
         model=model,
         args=_arguments(settings, steps, checkpoints.directory, chosen),
         checkpoints=checkpoints,
-        windows=windows,
+        train=Encoded(list(windows), unlabelled, np.arange(len(windows))),
+        pad_id=special[PAD],
     )
-    for unwanted in (DefaultFlowCallback, PrinterCallback):
-        trainer.pop_callback(unwanted)
+    trainer.told = []
     trainer.add_callback(_Flow(trainer, steps, on_progress))
     trainer.train(resume_from_checkpoint=None if newest is None else str(newest[0]))
     # The library has wrapped `forward` in autocast, for good.
@@ -128,25 +124,10 @@ def pretrain(
     discriminator.eval().cpu()
 
 
-class _PretrainTrainer(Trainer):
-    """The library's Trainer with our order of rows, checkpoints written aside, and two losses."""
+class _PretrainTrainer(CheckpointedTrainer):
+    """Keeps both losses to be told."""
 
-    def __init__(self, *, checkpoints: Checkpoints, windows: Sequence[Ids], **others: Any) -> None:
-        args: TrainingArguments = others["args"]
-        unlabelled = np.zeros(len(windows), np.int64)
-        encoded = Encoded(list(windows), unlabelled, np.arange(len(windows)))
-        self.order = GroupedOrder(encoded.lengths(), args.per_device_train_batch_size, args.seed)
-        self.told: list[dict[str, torch.Tensor]] = []
-        self._checkpoints = checkpoints
-        pad_id = int(others["model"].discriminator.config.pad_token_id or 0)
-        super().__init__(
-            train_dataset=Windows(encoded),
-            data_collator=lambda rows: collate(rows, pad_id),
-            **others,
-        )
-
-    def _get_train_sampler(self, _dataset: Any = None) -> Any:
-        return self.order
+    told: list[dict[str, torch.Tensor]]
 
     def compute_loss(  # type: ignore[no-untyped-def]
         self, model, inputs, return_outputs=False, num_items_in_batch=None
@@ -156,23 +137,6 @@ class _PretrainTrainer(Trainer):
         losses = model(inputs["input_ids"], inputs["attention_mask"])
         self.told.append({name: value.detach() for name, value in losses.items()})
         return (losses["loss"], losses) if return_outputs else losses["loss"]
-
-    def _save_checkpoint(self, _model: Any, _trial: Any) -> None:
-        model = cast(ReplacedTokens, self.model)
-        with self._checkpoints.written(self.state.global_step) as aside:
-            save_file(
-                {name: value.contiguous() for name, value in model.state_dict().items()},
-                aside / WEIGHTS,
-            )
-            self._save_optimizer_and_scheduler(str(aside))
-            self._save_scaler(str(aside))
-            self._save_rng_state(str(aside))
-            self.state.save_to_json(str(aside / STATE))
-        self._checkpoints.keep(self.state.global_step)
-
-    def floating_point_ops(self, _inputs: Any) -> int:
-        """Nothing: the library counts parameters at every step for it."""
-        return 0
 
 
 class _Flow(TrainerCallback):
@@ -217,33 +181,17 @@ class _Flow(TrainerCallback):
 def _arguments(
     settings: PretrainSettings, steps: int, directory: Path, device: torch.device
 ) -> TrainingArguments:
-    bf16 = has_bf16(device)
-    arguments = TrainingArguments(
-        output_dir=str(directory),
+    return training_arguments(
+        directory,
+        device,
+        seed=settings.seed,
         max_steps=steps,
         per_device_train_batch_size=settings.batch_rows,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=round(settings.warmup_share * steps),
         weight_decay=settings.weight_decay,
-        max_grad_norm=MAX_GRADIENT_NORM,
-        bf16=bf16,
-        fp16=device.type == "cuda" and not bf16,
-        use_cpu=device.type == "cpu",
-        dataloader_pin_memory=device.type == "cuda",
-        logging_nan_inf_filter=False,  # it waits for the GPU at every step
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        seed=settings.seed,
-        data_seed=settings.seed,
     )
-    if device.type == "cuda":
-        # The library takes every GPU that it sees, or the first; the setting names one.
-        torch.cuda.set_device(device)
-        arguments.__dict__["_setup_devices"] = device
-        arguments._n_gpu = 1
-    return arguments
 
 
 def _fingerprint(

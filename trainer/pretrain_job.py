@@ -33,6 +33,7 @@ from trainer.pretrain import PretrainProgress, PretrainSettings, pretrain
 from trainer.workdir import hold_workdir
 
 INTERRUPTED = 130
+VOCABULARY = "vocabulary.json"
 MIN_TEXTS = 1_000  # a vocabulary of fewer is a list of their words
 NEW_RATE = PretrainSettings.learning_rate
 ADAPTING_RATE = 5e-5  # a base has more to lose
@@ -90,7 +91,9 @@ def make_base(request: PretrainRequest, tell: Callable[..., None]) -> dict[str, 
     tell(stage="making the vocabulary" if request.base is None else "loading the base")
     if request.base is None:
         new = NewModel(request.layers, request.width, request.embedding, request.vocabulary)
-        model, tokenizer, windows = new_discriminator(texts, new, seed=request.seed)
+        model, tokenizer, windows = new_discriminator(
+            texts, new, seed=request.seed, kept=request.work / VOCABULARY
+        )
         _check_korean(tokenizer)
     else:
         store = Store(settings.store_url, settings.home / "cache")

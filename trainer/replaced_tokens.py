@@ -1,32 +1,30 @@
 """ELECTRA's pre-training as one module: a small generator replaces words, a discriminator tells.
 
 Clark et al. 2020, "ELECTRA: Pre-training Text Encoders as Discriminators Rather Than Generators".
-It knows nothing of files, checkpoints or labels.
+There the two have word embeddings in common; here the generator is the lower half of the
+discriminator. Guessing words teaches a small model much faster than telling them apart, and so it
+teaches the model that is kept (docs/decisions/0010-pretraining.md). It knows nothing of files,
+checkpoints or labels.
 """
 
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import ElectraConfig, ElectraForPreTraining, ElectraModel
+from transformers import ElectraForPreTraining, ElectraModel
 
 MASKED_SHARE = 0.15
-DISCRIMINATOR_WEIGHT = 50.0  # of its loss beside the generator's, as in the paper
-GENERATOR_LAYERS = 2
-GENERATOR_PART = 2  # of the discriminator's width
+# Of its loss beside the generator's. The paper has 50, where each has its own layers; here that
+# would drown what the layers in common learn from guessing.
+DISCRIMINATOR_WEIGHT = 10.0
 _BLOCK = 128  # words
 
 
 class ReplacedTokens(nn.Module):
-    """The discriminator that is kept, and the generator that is thrown away afterwards.
-
-    The generator has word embeddings in common with the discriminator, as in the paper; it reads
-    them from there and holds none, so that a checkpoint stores each weight once.
-    """
+    """The discriminator, which is kept, and what makes a generator of its lower half."""
 
     def __init__(
         self, discriminator: ElectraForPreTraining, *, mask_id: int, special_ids: list[int]
@@ -34,10 +32,10 @@ class ReplacedTokens(nn.Module):
         super().__init__()
         config = discriminator.config
         self.discriminator = discriminator
-        self.generator = ElectraModel(_generator_config(config))
-        width = self.generator.config.hidden_size
+        # In a tuple: it has no weights of its own, and a checkpoint stores each weight once.
+        self._generator = (_lower_half(discriminator.electra),)
         self.to_words = nn.Sequential(
-            nn.Linear(width, config.embedding_size),
+            nn.Linear(config.hidden_size, config.embedding_size),
             nn.GELU(),
             nn.LayerNorm(config.embedding_size, eps=config.layer_norm_eps),
         )
@@ -81,10 +79,9 @@ class ReplacedTokens(nn.Module):
         }
 
     def _guess(self, masked: Tensor, attention_mask: Tensor, chosen: Tensor) -> Tensor:
+        (generator,) = self._generator
         words = self.discriminator.electra.embeddings.word_embeddings
-        hidden = self.generator(
-            inputs_embeds=words(masked), attention_mask=attention_mask
-        ).last_hidden_state
+        hidden = generator(input_ids=masked, attention_mask=attention_mask).last_hidden_state
         # Only where something is masked: the vocabulary is the widest layer by far.
         logits = functional.linear(self.to_words(hidden[chosen]), words.weight, self.word_bias)
         return logits.float()
@@ -95,16 +92,16 @@ def _mean(values: Tensor) -> Tensor:
     return values.sum() / max(1, len(values))
 
 
-def _generator_config(config: ElectraConfig) -> ElectraConfig:
-    smaller: Any = deepcopy(config)
-    smaller.hidden_size = config.hidden_size // GENERATOR_PART
-    smaller.intermediate_size = config.intermediate_size // GENERATOR_PART
-    smaller.num_attention_heads = max(1, config.num_attention_heads // GENERATOR_PART)
-    smaller.num_hidden_layers = min(GENERATOR_LAYERS, config.num_hidden_layers)
-    smaller.vocab_size = 1  # it reads the discriminator's
-    smaller.pad_token_id = 0
-    made: ElectraConfig = smaller
-    return made
+def _lower_half(electra: ElectraModel) -> ElectraModel:
+    """A model that consists of another's embeddings and lower layers."""
+    config = deepcopy(electra.config)
+    config.num_hidden_layers = -(-electra.config.num_hidden_layers // 2)
+    lower = ElectraModel(config)
+    lower.embeddings = electra.embeddings
+    if hasattr(electra, "embeddings_project"):
+        lower.embeddings_project = electra.embeddings_project
+    lower.encoder.layer = electra.encoder.layer[: config.num_hidden_layers]
+    return lower
 
 
 def sample_words(logits: Tensor) -> Tensor:

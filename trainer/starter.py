@@ -1,66 +1,69 @@
 """Make the starter version from labelled reviews: one command, from random weights.
 
 python -m trainer.starter --data TRAIN.parquet --test TEST.parquet --output models/my-starter
+
+Broken off, the same command goes on. docs/decisions/0002-starter.md says how its settings were
+found.
 """
 
 from __future__ import annotations
 
 import argparse
 import platform
+import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from tokenizers import Tokenizer
-from transformers import ElectraConfig, ElectraForSequenceClassification, set_seed
 
 from core.errors import InputError, NifosError
 from sentiment import metrics
-from sentiment.classifier import Classifier
-from sentiment.labels import LABEL_NAMES, LABELS
+from sentiment.store import Store
+from trainer.base import Base, load_base
+from trainer.base_directory import save_base
+from trainer.calibration import apply_temperature, fit_temperature
+from trainer.candidate import write_version
 from trainer.card import write_card
-from trainer.corpus import Corpus, read_corpus, read_rows
+from trainer.class_weights import resolve_class_weights
+from trainer.compare import Scoring, score_version
+from trainer.corpus import read_corpus, read_rows
 from trainer.encoding import encode, token_lengths
-from trainer.fit import FitResult, FitSettings, train_with_early_stopping
-from trainer.padding import choose_padding_length
+from trainer.fit import FitProgress, FitResult, FitSettings, train_with_early_stopping
+from trainer.new_model import PADDING_LENGTH, NewModel, new_discriminator
+from trainer.pretrain import PretrainProgress, PretrainSettings, pretrain
 from trainer.publish import publish
-from trainer.split import Split, dataset_split
-from trainer.vocabulary import train_vocabulary
-from trainer.warm_start import fit_word_embeddings
+from trainer.report import CalibrationFacts, write_report
+from trainer.report_input import FitFacts, ReportInput
+from trainer.retrain_data import RetrainData
+from trainer.split import dataset_split
 
-VOCABULARY = 16_000
-LAYERS = 2
-WIDTH = 256
-HEADS = 4
-MIN_PADDING_LENGTH = 128  # the longest review has fewer tokens: none is windowed in training
 VALIDATION_SHARE = 0.02  # 13,000 reviews: macro-F1 to about half a point
+MODEL = NewModel(layers=4, width=256, embedding=128, vocabulary=24_000)
 
 
 @dataclass(frozen=True)
 class StarterSettings:
     """What the command line chooses."""
 
-    epochs: float = 1.0
-    learning_rate: float = 6e-4
+    passes: float = 2.0
+    """Of the pre-training."""
+    epochs: float = 2.0
+    learning_rate: float = 5e-4
+    dropout: float = 0.1
     seed: int = 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns its exit code."""
-    options = _parse(arguments)
+    options = vars(_parse(arguments))
+    data, test, output = (options.pop(name) for name in ("data", "test", "output"))
     try:
-        make_starter(
-            options.data,
-            options.test,
-            options.output,
-            StarterSettings(options.epochs, options.learning_rate, options.seed),
-        )
+        make_starter(data, test, output, StarterSettings(**options))
     except NifosError as error:
         _say(f"trainer.starter: {error}")
         return error.exit_code
@@ -68,31 +71,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings) -> None:
-    """Train, evaluate and publish.
+    """Pre-train, fit, calibrate, evaluate and write the version.
 
     Raises:
         InputError: a file cannot be read, or the output is there already.
     """
     if output.exists():
         raise InputError(f"{output} exists already: versions never change")
-    output.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    set_seed(settings.seed)
     corpus = read_corpus([data], text_column="text", label_column="label")
     held_out = read_rows([test], text_column="text", label_column="label")
     split = dataset_split(corpus, validation=VALIDATION_SHARE, test=0.0)
+    rows = RetrainData(corpus, split, annotations=0)
     _say(f"{len(corpus.texts):,} texts {corpus.class_counts()}, {corpus.ties:,} ties left out")
-    tokenizer = train_vocabulary(_texts(corpus, split.train), VOCABULARY)
-    lengths = token_lengths(tokenizer, _texts(corpus, split.train))
-    padding_length = max(MIN_PADDING_LENGTH, choose_padding_length(lengths, 1.0))
-    _say(f"vocabulary {tokenizer.get_vocab_size():,}, padding length {padding_length}")
-    with tempfile.TemporaryDirectory() as checkpoints:
-        result = _fit(corpus, split, tokenizer, padding_length, settings, Path(checkpoints))
+    work = output.absolute().parent / f".{output.name}.work"  # found again by the same command
+    base = _pretrained(rows, work, settings)
+    result = _fit(rows, base, work, settings)
+    raw = work / "raw"
+    shutil.rmtree(raw, ignore_errors=True)
+    publish(
+        result.model, base.tokenizer, raw, padding_length=PADDING_LENGTH, metrics={}, training={}
+    )
+    calibration = _calibrate(raw, rows)
+    said = apply_temperature(_score(raw, held_out[0]), calibration.temperature)
+    measured = metrics.summarize(held_out[1], said)
+    _say(f"{measured}")
     training: dict[str, Any] = {
         "rows": len(split.train),
         "validation_rows": len(split.validation),
         "classes": corpus.class_counts(),
-        "settings": asdict(settings),
+        "settings": asdict(MODEL) | asdict(settings),
         "best_step": result.best_step,
         "stopped_step": result.stopped_step,
         "validation_macro_f1": round(result.best_macro_f1, 4),
@@ -100,113 +108,122 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
         "torch": torch.__version__,
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
     }
-    measured = _evaluate(result, tokenizer, padding_length, *held_out)
-    _say(f"{measured}")
-    publish(
-        result.model,
-        tokenizer,
+    page = work / "report.html"
+    write_report(_page_facts(output.name, rows, base, result, calibration, settings), page)
+    write_version(
+        raw,
         output,
-        padding_length=padding_length,
+        page=page,
+        card=write_card(measured, training),
+        temperature=calibration.temperature,
         metrics=measured,
         training=training,
-        card=write_card(measured, training),
     )
+    shutil.rmtree(work)
 
 
-def _fit(
-    corpus: Corpus,
-    split: Split,
-    tokenizer: Tokenizer,
-    padding_length: int,
-    settings: StarterSettings,
-    checkpoints: Path,
-) -> FitResult:
+def _pretrained(rows: RetrainData, work: Path, settings: StarterSettings) -> Base:
+    directory = work / "base"
+    if not directory.exists():
+        model, tokenizer, windows = new_discriminator(
+            rows.texts("train"), MODEL, seed=settings.seed, kept=work / "vocabulary.json"
+        )
+        _say(f"pre-training {model.num_parameters():,} parameters on {len(windows):,} windows")
+        how = PretrainSettings(passes=settings.passes, seed=settings.seed)
+        pretrain(model, tokenizer, windows, how, work, on_progress=_tell_pretraining)
+        save_base(model, tokenizer, directory, {})
+    store = Store(str(work / "no-versions"), work)
+    return load_base(str(directory), store, dropout=settings.dropout, seed=settings.seed)
+
+
+def _fit(rows: RetrainData, base: Base, work: Path, settings: StarterSettings) -> FitResult:
     train, validation = (
-        encode(tokenizer, _texts(corpus, side), corpus.label_ids[side], padding_length)
-        for side in (split.train, split.validation)
+        encode(base.tokenizer, rows.texts(side), rows.label_ids(side), PADDING_LENGTH)
+        for side in ("train", "validation")
     )
-    model = make_model(tokenizer, padding_length, layers=LAYERS, width=WIDTH, heads=HEADS)
-    words = fit_word_embeddings(
-        train, vocabulary=tokenizer.get_vocab_size(), width=WIDTH, seed=settings.seed
-    )
-    with torch.no_grad():
-        model.electra.embeddings.word_embeddings.weight.copy_(words)
-    _say(f"fitting {model.num_parameters():,} parameters on {len(train.input_ids):,} windows")
+    balanced = resolve_class_weights("balanced", rows.label_ids("train")) or ()
     fit = FitSettings(
         learning_rate=settings.learning_rate,
         epochs=settings.epochs,
+        batch_rows=64,
         schedule="linear",
-        warmup_steps=300,
-        evaluations_per_epoch=5,
+        warmup_steps=500,
+        evaluations_per_epoch=4,
+        patience=8,
+        # Half-way between the classes as they are and as if they were equally frequent.
+        class_weights=tuple(round(weight**0.5, 6) for weight in balanced),
         seed=settings.seed,
     )
-    return train_with_early_stopping(model, train, validation, fit, checkpoints)
-
-
-def make_model(
-    tokenizer: Tokenizer, padding_length: int, *, layers: int, width: int, heads: int
-) -> ElectraForSequenceClassification:
-    """An Electra with random weights and our label set."""
-    config = ElectraConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        embedding_size=width,
-        hidden_size=width,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        intermediate_size=4 * width,
-        max_position_embeddings=padding_length,
-        hidden_dropout_prob=0.1,
-        attention_probs_dropout_prob=0.1,
-        classifier_dropout=0.2,
-        pad_token_id=tokenizer.token_to_id("[PAD]"),
-        id2label=dict(enumerate(LABEL_NAMES)),
-        label2id={label.name: label.id for label in LABELS},
+    return train_with_early_stopping(
+        base.model, train, validation, fit, work, on_progress=_tell_fit
     )
-    # Eager attention trains faster than sdpa on a CPU at these lengths.
-    config._attn_implementation = "eager"
-    return ElectraForSequenceClassification(config)
 
 
-def _evaluate(
+def _calibrate(version: Path, rows: RetrainData) -> CalibrationFacts:
+    truth = rows.label_ids("validation")
+    before = _score(version, rows.texts("validation"))
+    temperature = fit_temperature(truth, before)
+    return CalibrationFacts(temperature, truth, before, apply_temperature(before, temperature))
+
+
+def _score(version: Path, texts: Sequence[str]) -> metrics.Probabilities:
+    """Probabilities by the very classifier that serves: float64 [texts, 3]."""
+    how = Scoring("auto", None, torch.get_num_threads())
+    return score_version(version, texts, how, lambda _done: None)
+
+
+def _page_facts(
+    name: str,
+    rows: RetrainData,
+    base: Base,
     result: FitResult,
-    tokenizer: Tokenizer,
-    padding_length: int,
-    texts: list[str],
-    label_ids: np.ndarray[Any, np.dtype[np.int64]],
-) -> dict[str, Any]:
-    """Score the test rows by the very classifier that serves, from a version on disk."""
-    with tempfile.TemporaryDirectory() as scratch:
-        version = Path(scratch) / "candidate"
-        publish(
-            result.model,
-            tokenizer,
-            version,
-            padding_length=padding_length,
-            metrics={},
-            training={},
-        )
-        classifier = Classifier.load(version, device="auto", threads=torch.get_num_threads())
-        predictions = classifier.predict(texts)
-    return metrics.summarize(label_ids, predictions.probabilities.astype(np.float64))
+    calibration: CalibrationFacts,
+    settings: StarterSettings,
+) -> ReportInput:
+    return ReportInput(
+        version=name,
+        base="random weights",
+        made_at=datetime.now(UTC),
+        requested_by="trainer.starter",
+        passed=None,
+        class_counts=rows.class_counts(),
+        merged=rows.corpus.merged,
+        ties=rows.corpus.ties,
+        fit=FitFacts(result.history, result.best_step, result.stopped_step, result.resumed),
+        calibration=calibration,
+        token_lengths=token_lengths(base.tokenizer, rows.texts("train")),
+        padding_length=PADDING_LENGTH,
+        settings=asdict(settings),
+    )
 
 
-def _texts(corpus: Corpus, places: np.ndarray[Any, np.dtype[np.int64]]) -> list[str]:
-    return [corpus.texts[place] for place in places]
+def _tell_pretraining(now: PretrainProgress) -> None:
+    _say(
+        f"pre-training {now.step:,} of {now.steps:,}: generator loss {now.generator_loss:.3f},"
+        f" discriminator loss {now.discriminator_loss:.4f}, found {now.found:.3f}"
+    )
+
+
+def _tell_fit(now: FitProgress) -> None:
+    words = ", ".join(f"{name} {value:.4g}" for name, value in now.metrics.items())
+    _say(f"fitting {now.step:,} of {now.steps:,}: {words}")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m trainer.starter", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer.starter", description="Make the starter version."
+    )
     parser.add_argument("--data", type=Path, required=True, help="columns text and label")
     parser.add_argument("--test", type=Path, required=True, help="rows never trained on")
     parser.add_argument("--output", type=Path, required=True, help="the directory to make")
-    parser.add_argument("--epochs", type=float, default=StarterSettings.epochs)
-    parser.add_argument("--learning-rate", type=float, default=StarterSettings.learning_rate)
-    parser.add_argument("--seed", type=int, default=StarterSettings.seed)
+    for name, value in asdict(StarterSettings()).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     return parser.parse_args(arguments)
 
 
 def _say(words: str) -> None:
     sys.stderr.write(f"{words}\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":

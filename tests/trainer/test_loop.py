@@ -29,7 +29,7 @@ SMOOTHING = 0.1
 
 @pytest.fixture(autouse=True)
 def _exact(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("trainer.fit.has_bf16", lambda device: False)
+    monkeypatch.setattr("trainer.checkpointed.has_bf16", lambda device: False)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

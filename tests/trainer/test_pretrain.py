@@ -45,7 +45,9 @@ def _start() -> tuple[ElectraForPreTraining, object, list[Ids]]:
 SETTINGS = PretrainSettings(passes=5, learning_rate=5e-3, batch_rows=32)
 
 
-def _run(output: Path, stop_at: int | None = None) -> tuple[dict[str, torch.Tensor], list[int]]:
+def _run(
+    output: Path, stop_at: int | None = None
+) -> tuple[dict[str, torch.Tensor], list[PretrainProgress]]:
     model, tokenizer, windows = _start()
     seen: list[PretrainProgress] = []
 
@@ -56,23 +58,21 @@ def _run(output: Path, stop_at: int | None = None) -> tuple[dict[str, torch.Tens
 
     with suppress(Killed):
         pretrain(model, tokenizer, windows, SETTINGS, output, device="cpu", on_progress=listen)
-    if stop_at is None:
-        assert seen[-1].step == seen[-1].steps
-        assert seen[-1].generator_loss < seen[0].generator_loss - 1
-        assert seen[-1].discriminator_loss < 0.9 * seen[0].discriminator_loss
-    return model.state_dict(), [progress.step for progress in seen]
+    return model.state_dict(), seen
 
 
 def test_it_learns_which_words_were_replaced_and_goes_on_where_it_was_broken_off(
     tmp_path: Path,
 ) -> None:
-    whole, steps = _run(tmp_path / "whole")
-    half = len(steps) // 2
-    _, first = _run(tmp_path / "broken", stop_at=steps[half])
+    whole, seen = _run(tmp_path / "whole")
+    assert seen[-1].step == seen[-1].steps
+    assert seen[-1].generator_loss < seen[0].generator_loss - 1
+    assert seen[-1].discriminator_loss < 0.9 * seen[0].discriminator_loss
+    _, first = _run(tmp_path / "broken", stop_at=seen[len(seen) // 2].step)
     resumed, rest = _run(tmp_path / "broken")
-    # From its last checkpoint, not from the start, and not only from where it was broken off.
-    assert 1 < rest[0] <= first[-1] + 1
-    assert rest[-1] == steps[-1]
+    # From its last checkpoint: not from the start.
+    assert 1 < rest[0].step <= first[-1].step + 1
+    assert rest[-1].step == seen[-1].step
     for name, weights in whole.items():
         torch.testing.assert_close(resumed[name], weights, rtol=0.2, atol=0.05, msg=name)
 

@@ -11,10 +11,10 @@ from trainer.shape import Shape, make_discriminator
 from trainer.vocabulary import MASK, SPECIAL_TOKENS, train_vocabulary
 
 
-def _task() -> ReplacedTokens:
+def _task(layers: int = 1) -> ReplacedTokens:
     tokenizer = train_vocabulary(TEXTS * 3, 300)
     torch.manual_seed(0)
-    discriminator = make_discriminator(tokenizer, 16, Shape(1, 32, 2))
+    discriminator = make_discriminator(tokenizer, 16, Shape(layers, 32, 2))
     assert isinstance(discriminator, ElectraForPreTraining)
     return ReplacedTokens(
         discriminator,
@@ -56,14 +56,27 @@ def test_special_and_padded_tokens_are_never_replaced() -> None:
     assert set(changed) <= {1, 2, 3, 4}
 
 
-def test_both_losses_reach_both_models_and_the_words_they_have_in_common() -> None:
-    task = _task()
+def test_guessing_and_telling_teach_the_layers_that_they_have_in_common() -> None:
+    task = _task(layers=4)
     rows = torch.randint(5, 40, (32, 12))
-    loss = task(rows, torch.ones_like(rows))["loss"]
-    loss.backward()
-    without = [name for name, weights in task.named_parameters() if weights.grad is None]
-    # The generator reads the discriminator's words and needs none of its own.
-    assert without == ["generator.embeddings.word_embeddings.weight"]
+    losses = task(rows, torch.ones_like(rows))
+    losses["loss"].backward()
+    assert [name for name, weights in task.named_parameters() if weights.grad is None] == []
+    task.zero_grad()
+    masked = torch.full_like(rows, task.mask_id)
+    chosen = torch.ones_like(rows).bool()
+    task._guess(masked, torch.ones_like(rows), chosen).sum().backward()
+    touched = {
+        int(name.split(".")[4])
+        for name, weights in task.named_parameters()
+        if ".layer." in name and weights.grad is not None and weights.grad.any()
+    }
+    assert touched == {0, 1}
+
+
+def test_a_checkpoint_stores_each_weight_once() -> None:
+    weights = list(_task().state_dict().values())
+    assert len({value.data_ptr() for value in weights}) == len(weights)
 
 
 def test_a_batch_in_which_nothing_was_chosen_has_a_loss_of_zero_from_the_generator() -> None:
