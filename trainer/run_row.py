@@ -37,7 +37,7 @@ class RunRow:
         self._engine = engine
         self.claimed = claimed
         self._write_at = 0.0
-        self._metrics: dict[str, float] = {}
+        self._evaluated: float | None = None
 
     def tell(self, stage: str, **known: Any) -> None:
         """Say what is being done, and add to what is known of the run.
@@ -63,9 +63,9 @@ class RunRow:
         Raises:
             RunLost: nobody wants it any more.
         """
-        evaluated = {key: value for key, value in progress.metrics.items() if "macro_f1" in key}
-        if evaluated != self._metrics or time.monotonic() >= self._write_at:
-            self._metrics = evaluated
+        evaluated = progress.metrics.get("eval_loss")
+        if evaluated != self._evaluated or time.monotonic() >= self._write_at:
+            self._evaluated = evaluated
             self._write({"stage": "fitting", **progress.__dict__})
 
     def fail(self, reason: str, exit_code: int) -> None:

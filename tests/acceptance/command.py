@@ -127,9 +127,14 @@ def _words(process: psutil.Process) -> list[str]:
         return []
 
 
-def wait_until(what: str, condition: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
+def wait_until(
+    what: str,
+    condition: Callable[[], bool],
+    deadline_s: float = DEADLINE_S,
+    every_s: float = 0.2,
+) -> None:
     """Wait for a condition; it fails by name, never by a sleep that was too short."""
     end = time.monotonic() + deadline_s
     while not condition():
         assert time.monotonic() < end, f"not within {deadline_s} s: {what}"
-        time.sleep(0.2)
+        time.sleep(every_s)

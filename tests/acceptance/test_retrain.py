@@ -138,8 +138,9 @@ FIT = ("--base", "first", "--learning-rate", "1e-4", "--epochs", "5", "--batch-s
 
 
 def test_a_trainer_killed_in_the_third_epoch_costs_nothing_but_time(
-    nifos: Nifos, engine: Engine, data: Path
+    nifos: Nifos, engine: Engine, tmp_path: Path
 ) -> None:
+    data = write_labelled(tmp_path / "labelled.jsonl", range(3_000))
     asked = ("retrain", "--data", data, *FIT, "--seed", "7", "--wait", "--json")
     whole = _ended(nifos.start(*asked))
     trainer = nifos.start("trainer")
@@ -151,8 +152,9 @@ def test_a_trainer_killed_in_the_third_epoch_costs_nothing_but_time(
         run = _newest(engine)
         return -1 if run is None or run.state != "running" else run.progress.get("epoch", -1)
 
-    wait_until("the third epoch", lambda: epoch() >= 2)
+    wait_until("it trains", lambda: epoch() >= 0)
     training = psutil.Process(trainer.pid).children()
+    wait_until("the third epoch", lambda: epoch() >= 2, every_s=0.02)
     trainer.kill()
     assert epoch() < 3
     killed, interrupted = _ended(waiting), _newest(engine)
