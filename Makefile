@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast lint format bench clean
+.PHONY: help demo test fast lint format bench starter clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,10 @@ bench: $(READY) ## the benchmarks; DATA=PATH names the labelled reviews
 	$(BIN)/python -m benchmarks.end_to_end --data '$(DATA)'
 	$(BIN)/python -m benchmarks.intake --data '$(DATA)'
 	$(BIN)/python -m benchmarks.document_keys --data '$(DATA)'
+	$(BIN)/python -m benchmarks.training --data '$(DATA)'
+
+starter: $(READY) ## train the starter anew; DATA=PATH names the reviews to learn from
+	$(BIN)/python -m trainer.starter --data '$(DATA)' --output models/my-starter
 
 clean: ## remove what was installed here, not the data in .nifos
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -28,6 +28,8 @@ def write_card(metrics: Mapping[str, Any], training: Mapping[str, Any]) -> str:
     return TEMPLATE.read_text(encoding="utf-8").format(
         **{key: training[key] for key in facts},
         classes=classes,
+        vocabulary=training["settings"]["vocabulary"],
+        temperature=training["temperature"],
         settings=f"Settings: {settings}; best of its evaluations at step {training['best_step']}.",
         test_rows=metrics["rows"],
         accuracy=metrics["accuracy"],

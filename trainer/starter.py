@@ -1,6 +1,6 @@
 """Make the starter version from labelled reviews: one command, from random weights.
 
-python -m trainer.starter --data TRAIN.parquet --test TEST.parquet --output models/my-starter
+make starter DATA=naver_reviews_train.parquet
 
 Broken off, the same command goes on. docs/decisions/0002-starter.md says how its settings were
 found.
@@ -62,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns its exit code."""
     options = vars(_parse(arguments))
     data, test, output = (options.pop(name) for name in ("data", "test", "output"))
+    test = test or data.with_name(data.name.replace("train", "test"))
     try:
         make_starter(data, test, output, StarterSettings(**options))
     except NifosError as error:
@@ -78,6 +79,10 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
     """
     if output.exists():
         raise InputError(f"{output} exists already: versions never change")
+    if test == data:
+        raise InputError(
+            f"{data}: it cannot be trained on and tested by; name other rows by --test"
+        )
     started = time.monotonic()
     corpus = read_corpus([data], text_column="text", label_column="label")
     held_out = read_rows([test], text_column="text", label_column="label")
@@ -101,6 +106,7 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
         "validation_rows": len(split.validation),
         "classes": corpus.class_counts(),
         "settings": asdict(MODEL) | asdict(settings),
+        "temperature": round(calibration.temperature, 3),
         "best_step": result.best_step,
         "stopped_step": result.stopped_step,
         "validation_macro_f1": round(result.best_macro_f1, 4),
@@ -214,7 +220,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m trainer.starter", description="Make the starter version."
     )
     parser.add_argument("--data", type=Path, required=True, help="columns text and label")
-    parser.add_argument("--test", type=Path, required=True, help="rows never trained on")
+    parser.add_argument(
+        "--test", type=Path, help="rows never trained on; else beside the data, test for train"
+    )
     parser.add_argument("--output", type=Path, required=True, help="the directory to make")
     for name, value in asdict(StarterSettings()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
