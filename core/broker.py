@@ -58,7 +58,8 @@ def make_celery_app(broker_url: str, include: Iterable[str] = ()) -> Celery:
         accept_content=["json"],
         task_serializer="json",
         task_default_queue=SCORE_QUEUE,
-        # Each by its own name: a queue without one would be bound to the default's, and get both.
+        # Each with an exchange of its name: without one, both would be bound to the default's, and
+        # get what other programs send by way of it.
         task_queues=[
             Queue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]
             for name in (SCORE_QUEUE, TRAIN_QUEUE)

@@ -199,7 +199,7 @@ def _cancel(services: Services, *, json: bool) -> None:
     if json:
         print_json({"run": run.id, "state": "failed"})
     else:
-        stdout().print(f"{run.words()}: cancelled; nothing of it is published")
+        stdout().print(f"retrain {run.id}, which was {run.state}, is cancelled: no version of it")
 
 
 def _existing(path: Path) -> str:
