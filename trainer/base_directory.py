@@ -44,6 +44,8 @@ def save_base(
             save_tokenizer(tokenizer, aside, int(model.config.max_position_embeddings))
             words = json.dumps(dict(facts), ensure_ascii=False, indent=2)
             (aside / FACTS).write_text(f"{words}\n", encoding="utf-8")
+            for path in aside.iterdir():
+                path.chmod(0o644)  # the library writes weights for the owner alone
             aside.rename(target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,65 @@
+"""The starter's own command, in small: from labelled rows to a version that labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sentiment.classifier import Classifier
+from sentiment.store import verify
+from trainer import starter
+from trainer.new_model import NewModel
+
+WORDS = {"negative": "지루했다", "neutral": "그냥 그랬다", "positive": "정말 재미있었다"}
+
+
+def _write(path: Path, rows: int, first: int = 0) -> Path:
+    labels = [list(WORDS)[n % 3] for n in range(rows)]
+    texts = [f"{n + first}번째 이 영화는 {WORDS[label]} {n % 7}" for n, label in enumerate(labels)]
+    pd.DataFrame({"text": texts, "label": labels}).to_parquet(path)
+    return path
+
+
+@pytest.mark.slow
+def test_one_command_makes_a_version_with_its_card_and_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starter, "MODEL", NewModel(1, 64, 32, 500))
+    data = _write(tmp_path / "train.parquet", 1_500)
+    _write(tmp_path / "test.parquet", 90, first=10_000)
+    output = tmp_path / "made"
+    arguments = ["--data", str(data), "--output", str(output), "--epochs", "4"]
+    arguments += ["--learning-rate", "0.003"]
+    assert starter.main(arguments) == 0
+    manifest = verify(output)
+    assert set(manifest.files) == {
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "report.html",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+    assert manifest.metrics["rows"] == 90
+    assert manifest.metrics["accuracy"] > 0.9
+    assert manifest.training["temperature"] == round(manifest.temperature, 3)
+    said = Classifier.load(output, device="cpu", threads=1).predict([f"영화는 {WORDS['negative']}"])
+    assert said.label_ids.tolist() == [0]
+    card = (output / "README.md").read_text(encoding="utf-8")
+    assert str(manifest.metrics["macro_f1"]) in card
+    assert "{" not in card
+    assert [path.name for path in tmp_path.iterdir() if "work" in path.name] == []
+
+
+def test_what_cannot_be_made_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    data = _write(tmp_path / "reviews.parquet", 30)
+    wrong = [
+        (["--data", str(data), "--output", str(tmp_path)], "exists already"),
+        (["--data", str(data), "--output", str(tmp_path / "new")], "name other rows by --test"),
+        (["--data", "no-train.parquet", "--output", str(tmp_path / "new")], "no such file"),
+    ]
+    for arguments, words in wrong:
+        assert starter.main(arguments) == 2
+        assert words in capfd.readouterr().err
