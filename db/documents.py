@@ -8,41 +8,55 @@ from sqlalchemy import Connection, text
 
 
 @dataclass(frozen=True)
-class Texts:
-    """Documents by id, and what they say."""
+class ChunkTexts:
+    """The documents of one chunk, by id."""
 
     document_ids: list[int]
     texts: list[str]
 
 
-def chunk_texts(connection: Connection, chunk_id: int) -> Texts:
+def chunk_texts(connection: Connection, chunk_id: int) -> ChunkTexts:
     """Read what is to be labelled, in the order of the ids."""
     rows = connection.execute(
         text("select id, text from document where chunk_id = :chunk order by id"),
         {"chunk": chunk_id},
     ).all()
-    return Texts([int(row.id) for row in rows], [row.text for row in rows])
+    return ChunkTexts([int(row.id) for row in rows], [row.text for row in rows])
+
+
+@dataclass(frozen=True)
+class ChunkPage:
+    """What the documents of some chunks say, and the oldest of these chunks."""
+
+    texts: list[str]
+    oldest_chunk_id: int
 
 
 def newest_texts(
-    connection: Connection, source: str | None, before: int | None, limit: int
-) -> Texts:
-    """Stored documents with their texts, the newest first.
+    connection: Connection, source_id: int | None, before_chunk_id: int | None, chunks: int
+) -> ChunkPage | None:
+    """The stored documents by chunks, the newest chunks first. None: there are no more.
 
     Args:
         connection: in a transaction.
-        source: only of this one.
-        before: only documents with a smaller id.
-        limit: at most so many.
+        source_id: only of this source.
+        before_chunk_id: only older chunks.
+        chunks: at most so many.
     """
-    rows = connection.execute(
+    ids = connection.scalars(
         text(
-            "select d.id, d.text from document d"
-            " where (cast(:before as bigint) is null or d.id < :before)"
-            " and (cast(:source as text) is null or d.source_id ="
-            "  (select id from source where name = :source))"
-            " order by d.id desc limit :limit"
+            "select c.id from chunk c join crawl cr on cr.id = c.crawl_id"
+            " where cr.state = 'released'"
+            " and (cast(:source as bigint) is null or cr.source_id = :source)"
+            " and (cast(:before as bigint) is null or c.id < :before)"
+            " order by c.id desc limit :chunks"
         ),
-        {"before": before, "source": source, "limit": limit},
+        {"source": source_id, "before": before_chunk_id, "chunks": chunks},
     ).all()
-    return Texts([int(row.id) for row in rows], [row.text for row in rows])
+    if not ids:
+        return None
+    texts = connection.scalars(
+        text("select text from document where chunk_id = any(:chunks) order by id desc"),
+        {"chunks": list(ids)},
+    )
+    return ChunkPage(list(texts), min(ids))

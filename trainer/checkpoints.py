@@ -43,14 +43,21 @@ def fingerprint(
     """
     digest = hashlib.blake2b(digest_size=8)
     digest.update(json.dumps(asdict(settings), sort_keys=True).encode())
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().flatten().view(torch.uint8).numpy())
+    digest.update(weights_digest(model).encode())
     for encoded in (train, validation):
         for ids in encoded.input_ids:
             digest.update(ids.tobytes())
         digest.update(encoded.lengths().tobytes())
         digest.update(encoded.label_ids.tobytes())
+    return digest.hexdigest()
+
+
+def weights_digest(model: torch.nn.Module) -> str:
+    """What tells a model's weights from any others."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
 
 

@@ -79,6 +79,7 @@ def pretrain(
     settings: PretrainSettings,
     output: Path,
     *,
+    start: str = "new",
     device: str = "auto",
     on_progress: OnProgress = lambda _: None,
 ) -> None:
@@ -92,6 +93,8 @@ def pretrain(
         windows: token ids of each text, special ones included.
         settings: see there.
         output: a directory for checkpoints; the caller removes it.
+        start: what the model begins with, such as a base's digest: another one goes on from no
+            checkpoint of this one.
         device: as `sentiment.device.choose_device` reads it.
         on_progress: called `LOGS` times; an exception of it ends the pre-training, which can go on
             later.
@@ -105,7 +108,7 @@ def pretrain(
     torch.manual_seed(settings.seed)  # of the generator's weights
     special = special_ids(tokenizer)
     model = ReplacedTokens(discriminator, mask_id=special[MASK], special_ids=list(special.values()))
-    checkpoints = Checkpoints(output, _fingerprint(settings, discriminator, windows))
+    checkpoints = Checkpoints(output, _fingerprint(settings, start, discriminator, windows))
     newest = checkpoints.newest()
     steps = max(1, round(settings.passes * len(windows) / settings.batch_rows))
     unlabelled = np.zeros(len(windows), np.int64)
@@ -195,14 +198,21 @@ def _arguments(
 
 
 def _fingerprint(
-    settings: PretrainSettings, model: ElectraForPreTraining, windows: Sequence[Ids]
+    settings: PretrainSettings,
+    start: str,
+    model: ElectraForPreTraining,
+    windows: Sequence[Ids],
 ) -> str:
     """What makes a pre-training this one.
 
-    Not the first weights: the last bit of word vectors depends on how many threads made them.
+    Not a new model's first weights: the last bit of word vectors depends on how many threads made
+    them.
     """
     digest = hashlib.blake2b(digest_size=8)
-    facts: Mapping[str, Any] = asdict(settings) | {"shape": model.config.to_diff_dict()}
+    facts: Mapping[str, Any] = asdict(settings) | {
+        "start": start,
+        "shape": model.config.to_diff_dict(),
+    }
     digest.update(json.dumps(facts, sort_keys=True, default=str).encode())
     for ids in windows:
         digest.update(len(ids).to_bytes(4, "big"))

@@ -17,7 +17,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tokenizers import Tokenizer
 from transformers import ElectraForPreTraining
 
@@ -28,8 +28,10 @@ from sentiment.store import Store
 from sentiment.text import prepare
 from trainer.base import load_base
 from trainer.base_directory import save_base
+from trainer.checkpoints import weights_digest
 from trainer.new_model import PADDING_LENGTH, NewModel, encode_unlabelled, new_discriminator
 from trainer.pretrain import PretrainProgress, PretrainSettings, pretrain
+from trainer.split import is_test_text
 from trainer.workdir import hold_workdir
 
 INTERRUPTED = 130
@@ -59,14 +61,14 @@ class PretrainRequest(BaseModel):
     passes: float = Field(default=PretrainSettings.passes, gt=0)
     learning_rate: float | None = Field(default=None, gt=0)
     batch_rows: int = Field(default=PretrainSettings.batch_rows, ge=1)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it. Returns the exit code."""
     (given,) = sys.argv[1:] if arguments is None else arguments
     try:
-        facts = make_base(PretrainRequest.model_validate_json(given), _tell)
+        facts = make_base(_parse(given), _tell)
         _tell(base=facts)
     except NifosError as error:
         sys.stderr.write(f"{error}\n")
@@ -74,6 +76,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, BrokenPipeError):  # of the terminal; or the command is gone
         return INTERRUPTED
     return 0
+
+
+def _parse(given: str) -> PretrainRequest:
+    try:
+        return PretrainRequest.model_validate_json(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise InputError(f"{first['loc'][0] if first['loc'] else 'it'}: {first['msg']}") from None
 
 
 def make_base(request: PretrainRequest, tell: Callable[..., None]) -> dict[str, Any]:
@@ -95,9 +105,11 @@ def make_base(request: PretrainRequest, tell: Callable[..., None]) -> dict[str, 
             texts, new, seed=request.seed, kept=request.work / VOCABULARY
         )
         _check_korean(tokenizer)
+        start = "new"
     else:
         store = Store(settings.store_url, settings.home / "cache")
         model, tokenizer = _base_discriminator(request.base, store, request.seed)
+        start = weights_digest(model.electra)
         length = min(PADDING_LENGTH, int(model.config.max_position_embeddings))
         windows = encode_unlabelled(tokenizer, texts, length)
     how = _settings(request)
@@ -112,6 +124,7 @@ def make_base(request: PretrainRequest, tell: Callable[..., None]) -> dict[str, 
             windows,
             how,
             run,
+            start=start,
             device=settings.training_device,
             on_progress=report,
         )
@@ -159,17 +172,18 @@ def _settings(request: PretrainRequest) -> PretrainSettings:
 
 
 def _read_texts(path: Path) -> list[str]:
-    """Prepared texts, each once, in their order."""
+    """Prepared texts, each once, in their order, without those that a retrain would test by."""
     column = pq.read_table(path, columns=["text"]).column("text")
     texts: dict[str, None] = {}
     for chunk in column.chunks:
         texts.update(dict.fromkeys(map(prepare, chunk.to_pylist())))
     texts.pop("", None)
-    if len(texts) < MIN_TEXTS:
+    kept = [text for text in texts if not is_test_text(text)]
+    if len(kept) < MIN_TEXTS:
         raise InputError(
-            f"{len(texts):,} different texts are too few to pre-train on: {MIN_TEXTS:,} at least"
+            f"{len(kept):,} different texts are too few to pre-train on: {MIN_TEXTS:,} at least"
         )
-    return list(texts)
+    return kept
 
 
 def _tell(**facts: Any) -> None:

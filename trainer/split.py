@@ -102,6 +102,11 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def is_test_text(text: str) -> bool:
+    """Tell whether a retrain with the usual shares would test by this prepared text."""
+    return int(text_hash(text), 16) / _HASH_RANGE < TEST_SHARE
+
+
 def _check_classes(corpus: Corpus, *, sides: int) -> None:
     counts = corpus.class_counts()
     missing = [name for name, count in counts.items() if not count]

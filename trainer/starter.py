@@ -9,15 +9,13 @@ found.
 from __future__ import annotations
 
 import argparse
-import platform
+import hashlib
 import shutil
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -38,9 +36,10 @@ from trainer.new_model import PADDING_LENGTH, NewModel, new_discriminator
 from trainer.pretrain import PretrainProgress, PretrainSettings, pretrain
 from trainer.publish import publish
 from trainer.report import CalibrationFacts, write_report
-from trainer.report_input import FitFacts, ReportInput
 from trainer.retrain_data import RetrainData
 from trainer.split import dataset_split
+from trainer.starter_facts import page_facts, training_facts
+from trainer.workdir import hold_workdir
 
 VALIDATION_SHARE = 0.02  # 13,000 reviews: macro-F1 to about half a point
 BATCH_ROWS = 64  # as in pre-training: steps count more than exact ones
@@ -91,30 +90,43 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
     rows = RetrainData(corpus, dataset_split(corpus, validation=VALIDATION_SHARE, test=0.0), 0)
     _say(f"{len(corpus.texts):,} texts {corpus.class_counts()}, {corpus.ties:,} ties left out")
     work = output.absolute().parent / f".{output.name}.work"  # found again by the same command
-    base = _pretrained(rows, work, settings)
-    result = _fit(rows, base, work, settings)
-    raw = work / "raw"
-    shutil.rmtree(raw, ignore_errors=True)
-    publish(
-        result.model, base.tokenizer, raw, padding_length=PADDING_LENGTH, metrics={}, training={}
-    )
-    calibration = _calibrate(raw, rows)
-    said = apply_temperature(_score(raw, held_out[0]), calibration.temperature)
-    measured = metrics.summarize(held_out[1], said)
-    _say(f"{measured}")
-    training = _training_facts(rows, result, calibration, settings, time.monotonic() - started)
-    page = work / "report.html"
-    write_report(_page_facts(output.name, rows, base, result, calibration, settings), page)
-    write_version(
-        raw,
-        output,
-        page=page,
-        card=write_card(measured, training),
-        temperature=calibration.temperature,
-        metrics=measured,
-        training=training,
-    )
+    how = asdict(MODEL) | asdict(settings)
+    with hold_workdir(work, {"data": _sha256(data), "settings": how}):
+        base = _pretrained(rows, work, settings)
+        result = _fit(rows, base, work, settings)
+        raw = work / "raw"
+        shutil.rmtree(raw, ignore_errors=True)
+        publish(
+            result.model,
+            base.tokenizer,
+            raw,
+            padding_length=PADDING_LENGTH,
+            metrics={},
+            training={},
+        )
+        calibration = _calibrate(raw, rows)
+        said = apply_temperature(_score(raw, held_out[0]), calibration.temperature)
+        measured = metrics.summarize(held_out[1], said)
+        _say(f"{measured}")
+        training = training_facts(rows, result, calibration, how, time.monotonic() - started)
+        page = work / "report.html"
+        lengths = token_lengths(base.tokenizer, rows.texts("train"))
+        write_report(page_facts(output.name, rows, lengths, result, calibration, how), page)
+        write_version(
+            raw,
+            output,
+            page=page,
+            card=write_card(measured, training),
+            temperature=calibration.temperature,
+            metrics=measured,
+            training=training,
+        )
     shutil.rmtree(work)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _pretrained(rows: RetrainData, work: Path, settings: StarterSettings) -> Base:
@@ -165,53 +177,6 @@ def _score(version: Path, texts: Sequence[str]) -> metrics.Probabilities:
     """Probabilities by the very classifier that serves: float64 [texts, 3]."""
     how = Scoring("auto", None, torch.get_num_threads())
     return score_version(version, texts, how, lambda _done: None)
-
-
-def _training_facts(
-    rows: RetrainData,
-    result: FitResult,
-    calibration: CalibrationFacts,
-    settings: StarterSettings,
-    seconds: float,
-) -> dict[str, Any]:
-    return {
-        "rows": len(rows.split.train),
-        "validation_rows": len(rows.split.validation),
-        "classes": rows.corpus.class_counts(),
-        "settings": asdict(MODEL) | asdict(settings),
-        "temperature": round(calibration.temperature, 3),
-        "best_step": result.best_step,
-        "stopped_step": result.stopped_step,
-        "validation_macro_f1": round(result.best_macro_f1, 4),
-        "minutes": round(seconds / 60, 1),
-        "torch": torch.__version__,
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-    }
-
-
-def _page_facts(
-    name: str,
-    rows: RetrainData,
-    base: Base,
-    result: FitResult,
-    calibration: CalibrationFacts,
-    settings: StarterSettings,
-) -> ReportInput:
-    return ReportInput(
-        version=name,
-        base="random weights",
-        made_at=datetime.now(UTC),
-        requested_by="trainer.starter",
-        passed=None,
-        class_counts=rows.class_counts(),
-        merged=rows.corpus.merged,
-        ties=rows.corpus.ties,
-        fit=FitFacts(result.history, result.best_step, result.stopped_step, result.resumed),
-        calibration=calibration,
-        token_lengths=token_lengths(base.tokenizer, rows.texts("train")),
-        padding_length=PADDING_LENGTH,
-        settings=asdict(settings),
-    )
 
 
 def _tell_pretraining(now: PretrainProgress) -> None:

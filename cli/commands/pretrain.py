@@ -25,9 +25,10 @@ from db import crawls
 from db.documents import newest_texts
 from db.engine import Engine, transaction
 from producer.crawl import CrawlFile, find_files, read
+from trainer.workdir import hold_workdir, whole_file
 
 TEXTS = "texts.parquet"
-PAGE = 20_000  # stored documents read at once
+CHUNKS_AT_ONCE = 5  # some 20,000 documents
 MAX_STORED = 2_000_000  # documents: some hours on a GPU, and their texts fit into memory
 
 
@@ -53,10 +54,13 @@ def pretrain(
     ] = None,
     passes: Annotated[float, typer.Option(help="Over the texts.", min=0.001)] = 3.0,
     learning_rate: Annotated[
-        float | None, typer.Option(help="5e-4 for a new model, 5e-5 for a base, if not given.")
+        float | None,
+        typer.Option(help="5e-4 for a new model, 5e-5 for a base, if not given.", min=1e-9),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Texts a step.", min=1)] = 64,
-    seed: Annotated[int, typer.Option(help="The same seed, the same training.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="The same seed, the same training.", min=0, max=2**32 - 1)
+    ] = 0,
     text_column: TextColumn = None,
     encoding: Encoding = None,
     format: Format = None,  # noqa: A002 - the option's name
@@ -82,26 +86,25 @@ def pretrain(
         pattern=pattern,
     )
     files = find_files(paths or [], options, on_note=lambda note: say(f"nifos: {note}"))
-    work = output.absolute().with_name(f".{output.name}.work")
-    request = {
-        "work": str(work),
-        "texts": str(work / TEXTS),
-        "output": str(output.absolute()),
+    how = {
         "base": base,
         "passes": passes,
         "learning_rate": learning_rate,
         "batch_rows": batch_size,
         "seed": seed,
     }
-    with progress_bar(quiet=json) as bar:
-        texts = _read_files(files, settings, bar)
-        if stored:
-            with open_services(settings, broker=False) as services:
-                _check_source(services.engine, source)
-                _write(chain(texts, _read_stored(services.engine, source, limit, bar)), work)
-        else:
-            _write(texts, work)
-        facts = _pretrain(settings, request, bar)
+    # What makes this command the same: then what an earlier one has read and learnt is taken up.
+    identity = how | {
+        "files": [file.sha256 for file in files],
+        "text_column": text_column,
+        "stored": [source, limit] if stored else None,
+    }
+    work = output.absolute().with_name(f".{output.name}.work")
+    with progress_bar(quiet=json) as bar, hold_workdir(work, identity):
+        if not (work / TEXTS).exists():
+            _gather(settings, files, source, limit if stored else 0, work, bar)
+        request = how | {"work": str(work), "output": str(output.absolute())}
+        facts = _pretrain(settings, request | {"texts": str(work / TEXTS)}, bar)
     shutil.rmtree(work, ignore_errors=True)
     if json:
         print_json({"output": str(output), **facts})
@@ -111,20 +114,43 @@ def pretrain(
         f"{facts['minutes']} minutes"
     )
     stdout().print("next:")
-    stdout().print(f"  nifos retrain --base {output} --data LABELLED.csv", markup=False)
+    stdout().print(f"  nifos retrain --base {output.absolute()} --data LABELLED.csv", markup=False)
 
 
-def _check_source(engine: Engine, source: str | None) -> None:
+def _gather(
+    settings: Settings,
+    files: list[CrawlFile],
+    source: str | None,
+    limit: int,
+    work: Path,
+    bar: Bar,
+) -> None:
+    """Write all texts to one Parquet file, which the training process reads."""
+    texts = _read_files(files, settings, bar)
+    if not limit:
+        _write(texts, work)
+        return
+    with open_services(settings, broker=False) as services:
+        source_id = _find_source(services.engine, source)
+        _write(chain(texts, _read_stored(services.engine, source_id, limit, bar)), work)
+
+
+def _find_source(engine: Engine, source: str | None) -> int | None:
+    if source is None:
+        return None
     with transaction(engine) as connection:
-        if source is not None and crawls.find_source(connection, source) is None:
-            raise InputError(f"no source {source}: `nifos status` shows those of the newest crawls")
+        found = crawls.find_source(connection, source)
+    if found is None:
+        raise InputError(f"no source {source}: `nifos status` shows those of the newest crawls")
+    return found
 
 
 def _write(blocks: Iterable[list[str]], work: Path) -> None:
-    """Write all texts to one Parquet file, which the training process reads."""
     try:
-        work.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(work / TEXTS, pa.schema([("text", pa.string())])) as writer:
+        with (
+            whole_file(work / TEXTS) as aside,
+            pq.ParquetWriter(aside, pa.schema([("text", pa.string())])) as writer,
+        ):
             for texts in blocks:
                 writer.write_table(pa.table({"text": pa.array(texts, pa.string())}))
     except OSError as error:
@@ -140,18 +166,20 @@ def _read_files(files: list[CrawlFile], settings: Settings, bar: Bar) -> Iterato
             yield block.documents.column("text").to_pylist()
 
 
-def _read_stored(engine: Engine, source: str | None, limit: int, bar: Bar) -> Iterator[list[str]]:
+def _read_stored(
+    engine: Engine, source_id: int | None, limit: int, bar: Bar
+) -> Iterator[list[str]]:
     taken = 0
-    before: int | None = None
+    oldest: int | None = None
     while taken < limit:
         with transaction(engine) as connection:
-            page = newest_texts(connection, source, before, min(PAGE, limit - taken))
-        if not page.texts:
+            page = newest_texts(connection, source_id, oldest, CHUNKS_AT_ONCE)
+        if page is None:
             return
-        taken += len(page.texts)
-        before = page.document_ids[-1]
+        texts, oldest = page.texts[: limit - taken], page.oldest_chunk_id
+        taken += len(texts)
         bar.show("reading stored documents", taken, taken, f"{taken:,} documents")
-        yield page.texts
+        yield texts
 
 
 def _pretrain(settings: Settings, request: dict[str, Any], bar: Bar) -> dict[str, Any]:
