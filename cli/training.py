@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
-from cli.output import Bar
+from cli.output import Bar, say
 from cli.services import Services
 from cli.wait import Patience
 from core.errors import DatabaseError, NifosError
@@ -99,8 +99,13 @@ class _Shown:
     def __init__(self, bar: Bar) -> None:
         self._bar = bar
         self._last: tuple[str, float] | None = None
+        self._said: str | None = None
 
     def show(self, run: TrainingRun) -> None:
+        if run.state == "queued" and run.reason is not None and run.reason != self._said:
+            # A line of its own, once: a full disk is a person's to mend, and a bar is overwritten.
+            say(f"nifos: retrain {run.id} waits, and is tried again by itself: {run.reason}")
+            self._said = run.reason
         what, done, total, words = _as_bar(run)
         if self._last is not None and self._last[0] != what:
             self._bar.show(self._last[0], self._last[1], self._last[1], "done")
@@ -113,7 +118,7 @@ def _as_bar(run: TrainingRun) -> tuple[str, float, float, str]:
     if run.state == "queued":
         idle = run.request.get("when") == "idle"
         words = "waits until nothing is left to label" if idle else "waits for a trainer"
-        return "queued", 0, 1, words if run.reason is None else f"{words} ({run.reason})"
+        return "queued", 0, 1, words
     if progress.get("stage") != "fitting" or "step" not in progress:
         stage = str(progress.get("stage", "begins"))
         return stage, 0 if run.open else 1, 1, "in progress" if run.open else "done"

@@ -155,8 +155,8 @@ def disk_errors(directory: Path) -> Iterator[None]:
 
 def _cannot_write(directory: Path, reason: str) -> StoreError:
     return StoreError(
-        f"{directory}: no checkpoint can be written ({reason}); make room and begin again: it goes"
-        " on from the last one"
+        f"{directory}: no checkpoint can be written ({reason}); make room: it goes on from the"
+        " last one"
     )
 
 

@@ -7,13 +7,10 @@ is lost. Any other: it died.
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import threading
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from core.errors import InputError, NifosError, ServiceError, StoreError
+from core.errors import InputError, NifosError, ServiceError
 from core.logs import configure_logs
 from core.settings import Settings, load_settings
 from db import training_leases, training_runs, versions
@@ -39,11 +36,11 @@ from trainer.judged import Judged, judge_candidate, write_judged
 from trainer.request import RetrainRequest
 from trainer.retrain_data import RetrainData, load_data, read_data, save_data
 from trainer.run_row import RunLost, RunRow
+from trainer.settling import settled
 from trainer.workdir import WORKDIR, hold_workdir
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
-DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 MOST_COMPARISONS = 3  # another version may become active while the candidate is compared
 
 
@@ -191,7 +188,7 @@ def main(arguments: Sequence[str]) -> int:
     engine = make_engine(settings.database_url.get_secret_value())
     row = RunRow(engine, claimed)
     try:
-        with _settled(row):
+        with settled(row):
             _train(engine, row, settings)
     except RunLost:
         log.info("retrain_lost", run=claimed.run_id)
@@ -213,36 +210,6 @@ def _train(engine: Engine, row: RunRow, settings: Settings) -> None:
     identity = {"run": run.id, "asked": run.created_at.isoformat(), "request": run.request}
     with hold_workdir(directory, identity) as workdir:
         Retrain(run, row, engine, store, settings, workdir).train()
-
-
-@contextmanager
-def _settled(row: RunRow) -> Iterator[None]:
-    """Write what an exception does to the run into its row; only what is written is swallowed."""
-    try:
-        yield
-    except (RunLost, ServiceError):
-        raise
-    except NifosError as error:
-        log.warning("retrain_failed", run=row.claimed.run_id, reason=str(error))
-        if error.retryable:
-            row.fail_try(str(error), error.exit_code)
-        else:
-            row.fail(str(error), error.exit_code)
-    except OSError as error:
-        reason = _place(error)
-        if error.errno in DISK_REFUSES:
-            reason = f"the disk refuses ({error.strerror}): make room under NIFOS_HOME"
-        log.warning("retrain_failed", run=row.claimed.run_id, reason=reason)
-        row.fail_try(reason, StoreError.exit_code)
-    except Exception as error:  # noqa: BLE001 - recorded as a crash
-        log.warning("retrain_failed", run=row.claimed.run_id, reason=_place(error))
-        row.fail_try(_place(error), NifosError.exit_code)
-
-
-def _place(error: Exception) -> str:
-    """Its type and place only: the message of a foreign exception may quote a document."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} at {place.filename.rsplit('/', 1)[-1]}:{place.lineno}"
 
 
 def _check_active(connection: Connection, active: VersionRow | None) -> None:

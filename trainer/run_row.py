@@ -79,6 +79,12 @@ class RunRow:
             lambda connection: training_leases.fail_try(connection, self.claimed, reason, exit_code)
         )
 
+    def give_back(self, reason: str, delay_s: float) -> None:
+        """Let the run wait: something that it needs is away. No try is used up."""
+        self.commit(
+            lambda connection: training_leases.give_back(connection, self.claimed, reason, delay_s)
+        )
+
     def commit(self, write: Callable[[Connection], object]) -> None:
         """Write in one transaction that holds the run, and wait for PostgreSQL if it is away.
 

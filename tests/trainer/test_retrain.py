@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from core.errors import StoreError
 from core.settings import Settings
 from db import training_leases, training_runs, versions
 from db.engine import Engine, transaction
@@ -25,7 +26,7 @@ from tests.labelled import (
     write_sentences,
 )
 from tests.tiny_version import build_tiny_version
-from trainer import judged, retrain
+from trainer import judged, loop, retrain
 from trainer.evidence import Evidence, HeldOut
 from trainer.request import RetrainRequest
 from trainer.retrain import Retrain, main
@@ -263,23 +264,88 @@ def test_a_base_that_was_changed_by_hand_is_refused(
     assert "model.safetensors is damaged" in run.reason
 
 
-def test_a_full_disk_is_tried_again_and_then_said(
-    engine: Engine,
-    base: VersionRow,
-    attempt: Callable[..., TrainingRun],
-    monkeypatch: pytest.MonkeyPatch,
+def _try_again(engine: Engine) -> TrainingRun:
+    """What the service does with a run that waits, when its time has come."""
+    with transaction(engine) as connection:
+        connection.execute(text("update training_run set next_try_at = now()"))
+        claimed = training_leases.claim(connection, "you")
+    assert claimed is not None
+    assert main([str(claimed.run_id), str(claimed.attempt)]) == 0
+    with transaction(engine) as connection:
+        run = training_runs.get_run(connection, claimed.run_id)
+    assert run is not None
+    return run
+
+
+def test_a_full_disk_is_said_and_waited_for(
+    engine: Engine, base: VersionRow, attempt: Callable[..., TrainingRun]
 ) -> None:
-    monkeypatch.setattr(training_leases, "MAX_TRIES", 1)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))  # bytes, for every file written
     try:
         run = attempt()
+        assert (run.state, run.tries) == ("queued", 0)
+        assert run.reason is not None
+        assert "File too large" in run.reason
+        assert "make room" in run.reason
+        assert _due_in_s(engine) > 30
+        for _ in range(training_leases.MAX_TRIES):
+            run = _try_again(engine)
+        assert (run.state, run.tries) == ("queued", 0)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert (run.state, run.tries, run.exit_code) == ("failed", 1, 4)
+    run = _try_again(engine)
+    assert run.state == "published", run.reason
+
+
+def _due_in_s(engine: Engine) -> float:
+    with transaction(engine) as connection:
+        due = connection.scalar(
+            text("select extract(epoch from next_try_at - now()) from training_run")
+        )
+    return float(due or 0)
+
+
+def test_a_store_that_is_away_when_all_is_done_costs_time_and_nothing_else(
+    engine: Engine,
+    store: Store,
+    base: VersionRow,
+    attempt: Callable[..., TrainingRun],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    away = StoreError("model store s3://models: ConnectTimeout")
+
+    def refuse(*_given: object) -> None:
+        raise away
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Store, "publish", refuse)
+        first = attempt()
+        again = [_try_again(engine) for _ in range(training_leases.MAX_TRIES)]
+    assert {(run.state, run.tries, run.reason) for run in (first, *again)} == {
+        ("queued", 0, str(away))
+    }
+
+    def fit_anew(*_given: object, **_named: object) -> None:
+        raise AssertionError("the fit is repeated")
+
+    monkeypatch.setattr(loop.FitTrainer, "train", fit_anew)
+    run = _try_again(engine)
+    assert run.state == "published", run.reason
+    assert run.progress["fit"] == first.progress["fit"]
+    assert _active(engine) == run.version
+
+
+def test_a_files_words_stay_out_of_the_reason(
+    base: VersionRow, attempt: Callable[..., TrainingRun], tmp_path: Path
+) -> None:
+    headless = tmp_path / "headless.csv"
+    headless.write_text("쓸모없는비밀,긍정\n또다른비밀,부정\n", encoding="utf-8")
+    run = attempt(data=[str(headless)])
+    assert (run.state, run.exit_code) == ("failed", 2)
     assert run.reason is not None
-    assert "File too large" in run.reason
-    assert "make room" in run.reason
+    assert "no column 'text'" in run.reason
+    assert "비밀" not in run.reason
 
 
 def test_what_nobody_expects_costs_a_try_and_quotes_nothing(
@@ -308,13 +374,6 @@ def test_a_second_attempt_trains_on_the_rows_of_the_first(
         first = attempt()
     assert (first.state, first.tries) == ("queued", 1)
     data.unlink()
-    with transaction(engine) as connection:
-        connection.execute(text("update training_run set next_try_at = now()"))
-        claimed = training_leases.claim(connection, "you")
-    assert claimed is not None
-    assert main([str(claimed.run_id), str(claimed.attempt)]) == 0
-    with transaction(engine) as connection:
-        run = training_runs.get_run(connection, claimed.run_id)
-    assert run is not None
+    run = _try_again(engine)
     assert run.state == "published", run.reason
     assert run.progress["fit"] == first.progress["fit"]
