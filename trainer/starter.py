@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import math
 import shutil
 import sys
 import time
@@ -44,6 +45,7 @@ from trainer.workdir import hold_workdir
 VALIDATION_SHARE = 0.02  # 13,000 reviews: macro-F1 to about half a point
 BATCH_ROWS = 64  # as in pre-training: steps count more than exact ones
 WARMUP_SHARE = 0.03
+EVALUATIONS = 4  # an epoch
 MODEL = NewModel(layers=4, width=256, embedding=128, vocabulary=24_000)
 
 
@@ -155,8 +157,9 @@ def _fit(rows: RetrainData, base: Base, work: Path, settings: StarterSettings) -
         batch_rows=BATCH_ROWS,
         schedule="linear",
         warmup_steps=round(WARMUP_SHARE * settings.epochs * len(train.input_ids) / BATCH_ROWS),
-        evaluations_per_epoch=4,
-        patience=8,
+        evaluations_per_epoch=EVALUATIONS,
+        # A falling rate gains most at its end: the best weights are kept, nothing is cut short.
+        patience=math.ceil(EVALUATIONS * settings.epochs),
         # Half-way between the classes as they are and as if they were equally frequent.
         class_weights=tuple(round(weight**0.5, 6) for weight in balanced),
         seed=settings.seed,
