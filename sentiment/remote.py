@@ -64,6 +64,12 @@ class RemoteVersions:
             for file in [*names, self._mark]:
                 files.put_file(str(directory / file), f"{root}/{name}/{file}")
 
+    def remove(self, name: str) -> None:
+        """Remove a version, its mark first: half removed it is none. Raises as `names`."""
+        with self._opened() as (files, root):
+            files.rm_file(f"{root}/{name}/{self._mark}")
+            files.rm(f"{root}/{name}", recursive=True)
+
     @contextmanager
     def _opened(self) -> Iterator[tuple[Any, str]]:
         try:

@@ -181,6 +181,32 @@ class Store:
             else:
                 self._publish_local(version, name)
 
+    def remove(self, name: str, checksums: Mapping[str, str]) -> bool:
+        """Take a version back that nothing names. Returns whether it was there.
+
+        Args:
+            name: of the version.
+            checksums: of the files that were published: what has others is another's, and stays.
+
+        Raises:
+            StoreError: the store cannot be reached.
+        """
+        with _store_errors(self._root):
+            present = self._manifest_of(_safe_name(name))
+            if present is None or present.checksums() != dict(checksums):
+                return False
+            if self._remote:
+                self._remote.remove(name)
+            with self._aside(name) as aside:
+                if (self._root / name).exists():  # of a remote store: the copy in the cache
+                    (self._root / name).rename(aside / name)
+        return True
+
+    def holds_locally(self, name: str) -> Path | None:
+        """Where a version's directory is on this machine, unread; nothing is fetched."""
+        directory = self._root / _safe_name(name)
+        return directory if directory.is_dir() else None
+
     def _publish_local(self, version: Path, name: str) -> None:
         with self._aside(name) as aside:
             shutil.copytree(version, aside, dirs_exist_ok=True)

@@ -12,27 +12,24 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import structlog
 
 from core.errors import InputError, NifosError, ServiceError
 from core.logs import configure_logs
 from core.settings import Settings, load_settings
-from db import training_leases, training_runs, versions
+from db import training_runs, versions
 from db.annotations import annotated_texts
-from db.engine import Connection, Engine, make_engine, transaction
-from db.locks import wait_for_activation_lock
+from db.engine import Engine, make_engine, transaction
 from db.samples import sample_stored_documents
-from db.training_leases import Claim, End
+from db.training_leases import Claim
 from db.training_runs import TrainingRun
-from db.versions import VersionRow
-from sentiment.store import Store, verify
+from sentiment.store import Store
 from trainer.candidate import Candidate, make_candidate
 from trainer.compare import Scoring
-from trainer.judged import Judged, judge_candidate, write_judged
+from trainer.judged import judge_candidate
+from trainer.publishing import ActiveChanged, Publisher
 from trainer.request import RetrainRequest
 from trainer.retrain_data import RetrainData, load_data, read_data, save_data
 from trainer.run_row import RunLost, RunRow
@@ -42,10 +39,6 @@ from trainer.workdir import WORKDIR, hold_workdir
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 MOST_COMPARISONS = 3  # another version may become active while the candidate is compared
-
-
-class _ActiveChanged(Exception):
-    """Another version became active since the comparison: compare with that one."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +75,7 @@ class Retrain:
         for _ in range(MOST_COMPARISONS):
             try:
                 self._judge_and_end(candidate, data, scoring)
-            except _ActiveChanged:
+            except ActiveChanged:
                 log.warning("active_version_changed", run=self.run.id)
             else:
                 return
@@ -106,76 +99,9 @@ class Retrain:
             active = versions.active_version(connection)
             documents = sample_stored_documents(connection)
         judged = judge_candidate(candidate, data, active, documents, self.store, scoring, self.row)
-        if not judged.usable:
-            self.row.commit(lambda connection: self._end(connection, judged, None))
-            return
-        self.row.tell("publishing")
-        name, made_at = self._name()
-        directory = self.workdir / name
-        measured = write_judged(
-            judged,
-            candidate,
-            data,
-            self.request,
-            directory,
-            requested_by=self.run.requested_by,
-            made_at=made_at,
-        )
-        self._refuse_if_changed(active)
-        self.store.publish(directory, name)
-        self.row.commit(
-            lambda connection: self._register(connection, judged, name, directory, measured)
-        )
-
-    def _name(self) -> tuple[str, datetime]:
-        """`2026-11-24-run3`; with the attempt where a version of that name came to nothing."""
-        made_at = datetime.now(ZoneInfo(self.settings.timezone))
-        name = f"{made_at:%Y-%m-%d}-run{self.run.id}"
-        taken = name in self.store.names()
-        return (f"{name}-{self.row.claimed.attempt}" if taken else name), made_at
-
-    def _refuse_if_changed(self, active: VersionRow | None) -> None:
-        with transaction(self.engine) as connection:
-            _check_active(connection, active)
-
-    def _register(
-        self,
-        connection: Connection,
-        judged: Judged,
-        name: str,
-        directory: Path,
-        measured: dict[str, object],
-    ) -> None:
-        """Version, end of the run and activation, all or nothing."""
-        wait_for_activation_lock(connection)
-        _check_active(connection, judged.active)
-        version_id = versions.register_version(
-            connection,
-            name=name,
-            store_path=name,
-            checksums=verify(directory).checksums(),
-            metrics=measured,
-            verdict=judged.verdict.as_json(),
-        )
-        self._end(connection, judged, version_id)
-        if judged.verdict.passed:
-            versions.activate_version(
-                connection,
-                version_id,
-                who=self.run.requested_by,
-                why=f"retrain {self.run.id}, which the gate let pass",
-            )
-
-    def _end(self, connection: Connection, judged: Judged, version_id: int | None) -> None:
-        passed = judged.verdict.passed
-        end = End(
-            "published" if passed else "blocked",
-            0 if passed else NifosError.exit_code,
-            "; ".join(judged.verdict.reasons) or None,
-            judged.verdict.as_json(),
-            version_id,
-        )
-        training_leases.end_run(connection, self.row.claimed, end)
+        Publisher(
+            self.run, self.row, self.engine, self.store, self.workdir, self.settings.timezone
+        ).end(judged, candidate, data, self.request)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -210,12 +136,6 @@ def _train(engine: Engine, row: RunRow, settings: Settings) -> None:
     identity = {"run": run.id, "asked": run.created_at.isoformat(), "request": run.request}
     with hold_workdir(directory, identity) as workdir:
         Retrain(run, row, engine, store, settings, workdir).train()
-
-
-def _check_active(connection: Connection, active: VersionRow | None) -> None:
-    now = versions.active_version(connection)
-    if (None if now is None else now.id) != (None if active is None else active.id):
-        raise _ActiveChanged
 
 
 def _end_with_parent() -> None:

@@ -126,3 +126,26 @@ def test_a_version_exchanged_as_a_whole_is_refused(version: Path, tmp_path: Path
     store.publish(build_tiny_version(tmp_path / "other" / "v1", seed=1), "v1")
     with pytest.raises(ModelError, match="not those that were registered"):
         store.fetch("v1", registered)
+
+
+@pytest.mark.parametrize("kind", ["directory", "url"])
+def test_what_was_published_can_be_taken_back_and_nothing_else(
+    version: Path, tmp_path: Path, kind: str
+) -> None:
+    root = tmp_path / "store"
+    store = Store(str(root) if kind == "directory" else f"file://{root}", tmp_path / "cache")
+    checksums = verify(version).checksums()
+    assert not store.remove("v1", checksums), "it is not there"
+    store.publish(version, "v1")
+    assert store.holds_locally("v1") == (root / "v1" if kind == "directory" else None)
+    assert not store.remove("v1", checksums | {"config.json": "0"}), "it is another's"
+    assert store.names() == ["v1"]
+    store.fetch("v1")
+    assert store.holds_locally("v1") is not None
+    assert store.remove("v1", checksums)
+    assert store.names() == []
+    assert store.holds_locally("v1") is None, "nor in the cache"
+    with pytest.raises(ModelError):
+        store.fetch("v1")
+    store.publish(version, "v1")
+    assert store.names() == ["v1"], "the name is free again"
