@@ -16,7 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from core.errors import InputError, NifosError, ServiceError
+from core.errors import FileNotReadyError, InputError, NifosError, ServiceError
 from core.logs import configure_logs
 from core.settings import Settings, load_settings
 from db import training_runs, versions
@@ -89,10 +89,27 @@ class Retrain:
             with transaction(self.engine) as connection:
                 annotated = annotated_texts(connection)
                 pinned = training_runs.pinned_texts(connection)
+            self._refuse_where_the_files_are_elsewhere()
             data = read_data(self.request, annotated, pinned)
             save_data(self.workdir, data)
-        self.row.tell("read", data=data.summary(), pinned=data.split.pinned)
+        # Not only told: a text that is held out now is held out in every later retrain.
+        self.row.record(stage="read", data=data.summary(), pinned=data.split.pinned)
         return data
+
+    def _refuse_where_the_files_are_elsewhere(self) -> None:
+        """A run that another machine began is not ended by one that lacks its files.
+
+        Raises:
+            FileNotReadyError: naming the first that is missing; the run waits.
+        """
+        if self.row.claimed.attempt == 1:
+            return
+        for path in self.request.data:
+            if not Path(path).exists():
+                raise FileNotReadyError(
+                    f"{path} is not on this machine, and the rows that were read of it are another"
+                    " trainer's: start that one again, or put the file there"
+                )
 
     def _judge_and_end(self, candidate: Candidate, data: RetrainData, scoring: Scoring) -> None:
         with transaction(self.engine) as connection:

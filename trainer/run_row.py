@@ -48,6 +48,17 @@ class RunRow:
         self._write({"stage": stage, "done": None, "total": None, **known})
         log.info("retrain_stage", run=self.claimed.run_id, stage=stage)
 
+    def record(self, **known: Any) -> None:
+        """Add to what is known of the run, for certain: a later retrain reads it.
+
+        Raises:
+            RunLost: nobody wants it any more.
+            DatabaseError: PostgreSQL stays away.
+        """
+        self.commit(
+            lambda connection: training_leases.record_progress(connection, self.claimed, known)
+        )
+
     def tell_part(self, stage: str, done: int, total: int) -> None:
         """Say how much of a stage is done, once a second at most.
 

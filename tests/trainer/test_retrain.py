@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from core.errors import DatabaseError, StoreError
 from core.settings import Settings
 from db import training_leases, training_runs, versions
 from db.engine import Connection, Engine, transaction
+from db.training_leases import Claim
 from db.training_runs import TrainingRun
 from db.versions import VersionRow
 from sentiment.classifier import Classifier
@@ -267,6 +269,53 @@ def test_another_that_becomes_active_after_the_store_has_it_leaves_nothing_behin
     assert run.state == "published", run.reason
     assert put == [run.version] * 3, "the name was free again each time"
     assert sorted(store.names()) == sorted(["base", "other-1", "other-2", str(run.version)])
+
+
+def test_what_is_held_out_is_kept_though_postgresql_goes_for_a_moment(
+    engine: Engine,
+    base: VersionRow,
+    attempt: Callable[..., TrainingRun],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A write of progress may be lost, this one not: later retrains hold the same texts out."""
+    really, failed = training_leases.record_progress, []
+
+    def fail_once(connection: Connection, claimed: Claim, progress: dict[str, Any]) -> bool:
+        if "pinned" in progress and not failed:
+            failed.append(progress)
+            raise DatabaseError("the connection is lost")
+        return really(connection, claimed, progress)
+
+    monkeypatch.setattr(training_leases, "record_progress", fail_once)
+    monkeypatch.setattr(run_row, "COMMIT_RETRY_S", 0.0)
+    run = attempt()
+    assert failed
+    assert run.progress["pinned"] == failed[0]["pinned"]
+    assert run.progress["data"]["texts"] == ROWS
+
+
+def test_files_that_another_machine_has_are_waited_for(
+    engine: Engine,
+    base: VersionRow,
+    settings: Settings,
+    attempt: Callable[..., TrainingRun],
+    data: Path,
+) -> None:
+    def die(*_given: object) -> None:
+        raise MemoryError
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(retrain, "judge_candidate", die)
+        assert attempt().tries == 1
+    shutil.rmtree(settings.training_home)  # as it is on another machine
+    kept = data.rename(data.with_suffix(".away"))
+    run = _try_again(engine)
+    assert (run.state, run.tries) == ("queued", 1)
+    assert run.reason is not None
+    assert f"{data} is not on this machine" in run.reason
+    kept.rename(data)
+    run = _try_again(engine)
+    assert run.state == "published", run.reason
 
 
 class _Killed(BaseException):
