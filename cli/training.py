@@ -10,11 +10,13 @@ from cli.output import Bar, say
 from cli.services import Services
 from cli.wait import Patience
 from core.errors import DatabaseError, NifosError
+from core.holder import this_process
 from core.settings import export_settings
 from db import locks, training_runs
 from db.engine import transaction
 from db.training_runs import TrainingRun
 from trainer.service import TrainingService
+from trainer.workdir import was_begun_here
 
 POLL_S = 0.5
 SERVERS_EVERY_S = 3.0
@@ -28,15 +30,21 @@ class Interrupted(NifosError):
     exit_code = 130
 
 
-def follow(services: Services, run_id: int, bar: Bar) -> TrainingRun:
-    """Return the run when it has ended.
+def follow(services: Services, run_id: int, bar: Bar, *, asked: bool) -> TrainingRun:
+    """Return the run when it has ended. Trains it where no trainer runs, unless another began it.
+
+    Args:
+        services: PostgreSQL and the store.
+        run_id: of the run.
+        bar: shows how far it is.
+        asked: by this command itself: no trainer that could be about to return is waited for.
 
     Raises:
         Interrupted: by Ctrl-C; the message says what becomes of the run.
         DatabaseError: PostgreSQL stays away.
     """
     with ExitStack() as own:
-        follower = _Follower(services, run_id, bar, own)
+        follower = _Follower(services, run_id, bar, own, asked=asked)
         try:
             return follower.wait()
         except KeyboardInterrupt:
@@ -45,12 +53,17 @@ def follow(services: Services, run_id: int, bar: Bar) -> TrainingRun:
 
 
 class _Follower:
-    def __init__(self, services: Services, run_id: int, bar: Bar, own: ExitStack) -> None:
+    def __init__(
+        self, services: Services, run_id: int, bar: Bar, own: ExitStack, *, asked: bool
+    ) -> None:
         self._services = services
         self._run_id = run_id
         self._own = own
         self._has_own = False
-        self._start_own_at = 0.0
+        self._began = False
+        self._asked = asked
+        self._said_away = False
+        self._start_own_at = 0.0 if asked else time.monotonic() + TRAINER_RETURNS_S
         self._shown = _Shown(bar)
         self._look_at = time.monotonic() + SERVERS_EVERY_S
 
@@ -66,11 +79,32 @@ class _Follower:
             self._shown.show(run)
             if not run.open:
                 return run
-            if trainers:
-                self._start_own_at = time.monotonic() + TRAINER_RETURNS_S
-            elif not self._has_own and time.monotonic() >= self._start_own_at:
-                self._start_own()
+            self._train_or_leave(run, trainers)
             time.sleep(POLL_S)
+
+    def _train_or_leave(self, run: TrainingRun, trainers: int) -> None:
+        if self._has_own:
+            if not self._may_train(run):
+                self._own.close()  # another trainer was faster: what it has begun is its own
+                self._has_own = False
+        elif trainers:
+            self._start_own_at = time.monotonic() + TRAINER_RETURNS_S
+            self._said_away = False
+        elif time.monotonic() >= self._start_own_at:
+            if self._may_train(run):
+                self._start_own()
+            elif not self._said_away:
+                say(
+                    f"nifos: retrain {run.id} was begun by a trainer that is away: it goes on when"
+                    " that one is started again; `nifos retrain --cancel` ends it"
+                )
+                self._said_away = True
+
+    def _may_train(self, run: TrainingRun) -> bool:
+        """No laptop ends the run of a GPU machine, whose rows and checkpoints it does not have."""
+        self._began = self._began or run.holder == this_process()
+        home = self._services.settings.training_home
+        return run.attempt == 0 or self._began or was_begun_here(home, run)
 
     def _look(self) -> tuple[TrainingRun, int]:
         servers = self._services.servers
@@ -86,6 +120,8 @@ class _Follower:
 
     def _start_own(self) -> None:
         settings = self._services.settings
+        if not self._asked:
+            say(f"nifos: no trainer runs: retrain {self._run_id} is trained here")
         # What becomes of the run is said at the end; only what nobody expects is logged meanwhile.
         quiet = settings.model_copy(update={"log_level": "error"})
         export_settings(quiet if settings.log_level == "warning" else settings)

@@ -27,6 +27,7 @@ class TrainingRun:
     progress: dict[str, Any]
     attempt: int
     tries: int
+    holder: str | None
     verdict: dict[str, Any] | None
     reason: str | None
     exit_code: int | None
@@ -51,8 +52,9 @@ class TrainingRun:
 
 
 _SELECT = """
-select r.id, r.state, r.request, r.requested_by, r.progress, r.attempt, r.tries, r.verdict,
-       r.reason, r.exit_code, v.name as version, r.created_at, r.started_at, r.finished_at
+select r.id, r.state, r.request, r.requested_by, r.progress, r.attempt, r.tries, r.holder,
+       r.verdict, r.reason, r.exit_code, v.name as version, r.created_at, r.started_at,
+       r.finished_at
 from training_run r left join version v on v.id = r.version_id
 """
 

@@ -34,7 +34,7 @@ from trainer.request import RetrainRequest
 from trainer.retrain_data import RetrainData, load_data, read_data, save_data
 from trainer.run_row import RunLost, RunRow
 from trainer.settling import settled
-from trainer.workdir import WORKDIR, hold_workdir
+from trainer.workdir import WORKDIR, hold_workdir, run_identity
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -150,8 +150,7 @@ def _train(engine: Engine, row: RunRow, settings: Settings) -> None:
         raise RunLost
     store = Store(settings.store_url, settings.home / "cache")
     directory = settings.training_home / WORKDIR.format(run.id)
-    identity = {"run": run.id, "asked": run.created_at.isoformat(), "request": run.request}
-    with hold_workdir(directory, identity) as workdir:
+    with hold_workdir(directory, run_identity(run)) as workdir:
         Retrain(run, row, engine, store, settings, workdir).train()
 
 

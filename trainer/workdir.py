@@ -17,6 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 from core.errors import ServiceError
+from db.training_runs import TrainingRun
 
 WORKDIR = "run-{}"
 LOCK = "lock"
@@ -25,13 +26,23 @@ LOCK_PATIENCE_S = 60.0
 LOCK_RETRY_S = 0.2
 
 
+def run_identity(run: TrainingRun) -> dict[str, Any]:
+    """What tells a run from one of the same number in another database."""
+    return {"run": run.id, "asked": run.created_at.isoformat(), "request": run.request}
+
+
+def was_begun_here(home: Path, run: TrainingRun) -> bool:
+    """Tell whether a run's directory, with its rows and checkpoints, is on this machine."""
+    return bool(_read_identity(home / WORKDIR.format(run.id)) == run_identity(run))
+
+
 @contextmanager
 def hold_workdir(directory: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
     """Make or find a run's directory, emptied if it is another run's of that number.
 
     Args:
         directory: of the run.
-        identity: what tells the run from one of the same number in another database.
+        identity: see `run_identity`.
 
     Raises:
         ServiceError: another process works in it.

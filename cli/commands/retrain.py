@@ -132,7 +132,7 @@ def _ask(services: Services, request: RetrainRequest, bar: Bar, *, wait: bool, j
     if not json:
         print_data(run_id, read.summary())
     if wait:
-        run = follow(services, run_id, bar)
+        run = follow(services, run_id, bar, asked=True)
         finish_command(services, run, json=json, data=read.summary())
         return
     if json:
@@ -183,7 +183,7 @@ def _show(services: Services, *, wait: bool, json: bool) -> None:
         runs = training_runs.list_runs(connection, SHOWN_RUNS)
     if wait and runs and runs[0].open:
         with progress_bar(quiet=json) as bar:
-            run = follow(services, runs[0].id, bar)
+            run = follow(services, runs[0].id, bar, asked=False)
         finish_command(services, run, json=json)
     elif json:
         print_json({"retrains": [run_as_json(services, run) for run in runs]})
