@@ -1,7 +1,8 @@
 """Statements that move a training run: queued -> running -> published, blocked or failed.
 
 A run is claimed under a lease, as a scoring is, by the database's clock; `attempt` only grows and
-fences everything that a trainer writes. `tries` counts crashes, and nothing else uses one up.
+fences everything that a trainer writes. `tries` counts crashes since the fit last got further, and
+nothing else uses one up.
 """
 
 from __future__ import annotations
@@ -113,6 +114,24 @@ def record_progress(connection: Connection, claimed: Claim, progress: Mapping[st
         {"progress": dict(progress), **_ids(claimed)},
     )
     return recorded.rowcount == 1
+
+
+def record_resumption(connection: Connection, claimed: Claim, step: int) -> None:
+    """Note at which step a fit goes on. Further than the time before: the tries begin anew.
+
+    What counts is what was kept: a training that always dies at the same place, after the same
+    checkpoint, is given up; three power cuts in three days are not.
+    """
+    connection.execute(
+        text(
+            "update training_run set"
+            " tries = case when :step > coalesce((progress ->> 'resumed_step')::bigint, 0)"
+            "  then 0 else tries end,"
+            " progress = progress || jsonb_build_object('resumed_step', cast(:step as bigint))"
+            " where id = :run and state = 'running' and attempt = :attempt"
+        ),
+        {"step": step, **_ids(claimed)},
+    )
 
 
 def end_run(connection: Connection, claimed: Claim, end: End) -> bool:

@@ -115,6 +115,23 @@ def get_run(connection: Connection, run_id: int) -> TrainingRun | None:
     return None if row is None else TrainingRun(**row._mapping)
 
 
+def kept_runs(connection: Connection, failed_days: int) -> set[int]:
+    """Ids of the runs whose directories are wanted: the open one, and what failed not long ago.
+
+    What a person has cancelled is not among them.
+    """
+    return set(
+        connection.scalars(
+            text(
+                "select id from training_run where state in ('queued', 'running')"
+                " or (state = 'failed' and reason not like 'cancelled by %'"
+                "  and finished_at > now() - make_interval(days => :days))"
+            ),
+            {"days": failed_days},
+        )
+    )
+
+
 def list_runs(connection: Connection, limit: int) -> list[TrainingRun]:
     """The newest runs first."""
     rows = connection.execute(text(_SELECT + "order by r.id desc limit :limit"), {"limit": limit})

@@ -38,6 +38,8 @@ class RunRow:
         self.claimed = claimed
         self._write_at = 0.0
         self._evaluated: float | None = None
+        self._resumed_at: int | None = None
+        self._resumption_noted = False
 
     def tell(self, stage: str, **known: Any) -> None:
         """Say what is being done, and add to what is known of the run.
@@ -74,6 +76,10 @@ class RunRow:
         Raises:
             RunLost: nobody wants it any more.
         """
+        if self._resumed_at is None:
+            self._resumed_at = progress.step  # the first that is told after the checkpoint
+        if not self._resumption_noted:
+            self._resumption_noted = self._note_resumption(self._resumed_at)
         evaluated = progress.metrics.get("eval_loss")
         if evaluated != self._evaluated or time.monotonic() >= self._write_at:
             self._evaluated = evaluated
@@ -125,6 +131,15 @@ class RunRow:
                     raise
                 log.warning("commit_in_doubt", run=self.claimed.run_id, reason=str(error))
                 time.sleep(COMMIT_RETRY_S)
+
+    def _note_resumption(self, step: int) -> bool:
+        try:
+            with transaction(self._engine) as connection:
+                training_leases.record_resumption(connection, self.claimed, step)
+        except DatabaseError as error:
+            log.warning("progress_not_written", run=self.claimed.run_id, reason=str(error))
+            return False  # with the next word of progress
+        return True
 
     def _write(self, progress: dict[str, Any]) -> None:
         self._write_at = time.monotonic() + WRITE_EVERY_S

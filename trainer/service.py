@@ -32,6 +32,7 @@ TRAIN_COMMAND = (sys.executable, "-m", "trainer.retrain")
 TICK_S = 1.0
 GRACE_S = 10.0  # after an outage, and at the start: a trainer that could not renew comes first
 STOP_PATIENCE_S = 20.0
+FAILED_KEPT_DAYS = 7  # days of training may be in a directory: a person can still save its weights
 
 
 class TrainingService:
@@ -89,13 +90,13 @@ class TrainingService:
         return True
 
     def sweep(self) -> None:
-        """Remove the directories of runs that have ended."""
+        """Remove the directories of runs that have ended; of failed ones a week later."""
         found = list(self._home.glob(WORKDIR.format("*")))
         with transaction(self._engine) as connection:
-            run = training_runs.open_run(connection)
-        kept = None if run is None else WORKDIR.format(run.id)
+            wanted = training_runs.kept_runs(connection, FAILED_KEPT_DAYS)
+        kept = {WORKDIR.format(run_id) for run_id in wanted}
         for directory in found:
-            if directory.name != kept and lies_idle(directory):
+            if directory.name not in kept and lies_idle(directory):
                 shutil.rmtree(directory, ignore_errors=True)
 
     def _tell(self, run_id: int) -> None:

@@ -140,6 +140,30 @@ def test_three_crashes_are_the_end(engine: Engine) -> None:
     assert _claim(engine) is None
 
 
+def _crash_at(engine: Engine, steps: list[int]) -> TrainingRun:
+    """A fit that is taken up at these steps, and dies each time."""
+    run_id = _ask(engine)
+    for step in steps:
+        _set(engine, "next_try_at = now()")
+        claimed = _claimed(engine)
+        with transaction(engine) as connection:
+            training_leases.record_resumption(connection, claimed, step)
+            training_leases.record_progress(connection, claimed, {"step": step + 7})
+            training_leases.fail_try(connection, claimed, "the power was cut")
+    return _run(engine, run_id)
+
+
+def test_crashes_of_a_fit_that_gets_further_are_no_end(engine: Engine) -> None:
+    run = _crash_at(engine, [1, 100, 200, 300, 400])
+    assert (run.state, run.tries) == ("queued", 1)
+
+
+def test_crashes_at_one_place_are_the_end(engine: Engine) -> None:
+    """However far it came between: what was not kept is no progress."""
+    run = _crash_at(engine, [1, 100, 100, 100])
+    assert (run.state, run.tries) == ("failed", 3)
+
+
 def test_a_stop_on_purpose_costs_no_try(engine: Engine) -> None:
     run_id = _ask(engine)
     claimed = _claimed(engine)

@@ -189,6 +189,31 @@ def test_directories_of_runs_that_ended_are_removed(
         assert (mine.exists(), ended.exists(), in_use.exists()) == (True, False, True)
 
 
+@pytest.mark.parametrize(
+    ("days", "reason", "kept"),
+    [
+        (6, "it died (SIGKILL)", True),
+        (8, "it died (SIGKILL)", False),
+        (0, "cancelled by kim", False),
+    ],
+)
+def test_what_a_failed_run_has_trained_is_kept_for_a_week(
+    engine: Engine, settings: Settings, run_id: int, days: int, reason: str, kept: bool
+) -> None:
+    directory = settings.training_home / f"run-{run_id}"
+    (directory / "fit-1" / "checkpoint-9").mkdir(parents=True)
+    with transaction(engine) as connection:
+        connection.execute(
+            text(
+                "update training_run set state = 'failed', reason = :reason,"
+                " finished_at = now() - make_interval(days => :days)"
+            ),
+            {"reason": reason, "days": days},
+        )
+    TrainingService(engine, settings).sweep()
+    assert directory.exists() == kept
+
+
 def test_a_directory_is_one_runs_and_one_processes(tmp_path: Path) -> None:
     directory = tmp_path / "run-1"
     with hold_workdir(directory, {"run": 1, "asked": "today"}):
