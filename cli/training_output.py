@@ -104,14 +104,10 @@ def run_as_json(services: Services, run: TrainingRun) -> dict[str, Any]:
 
 
 def _report(services: Services, run: TrainingRun) -> str | None:
-    """Where the page of the run's version is on this machine."""
-    if run.version is None:
-        return None
-    try:
-        page = services.store.fetch(run.version) / REPORT
-    except NifosError:
-        return None
-    return str(page) if page.exists() else None
+    """Where the page of the run's version is, if it is on this machine: none is fetched for it."""
+    directory = None if run.version is None else services.store.holds_locally(run.version)
+    page = None if directory is None else directory / REPORT
+    return str(page) if page is not None and page.exists() else None
 
 
 def _print_run(services: Services, run: TrainingRun) -> None:

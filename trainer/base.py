@@ -26,7 +26,6 @@ from sentiment.store import Store, shipped_version, verify
 from trainer.hub import is_hub_name, local_copy
 from trainer.vocabulary import PAD, never_lower_case, read_vocabulary
 
-DEFAULT_BASE = "monologg/koelectra-base-v3-discriminator"
 DROPOUT = 0.2
 _SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _HEAD = "classifier."

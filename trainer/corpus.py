@@ -39,11 +39,6 @@ class Corpus:
         counts = np.bincount(self.label_ids, minlength=len(LABELS))
         return dict(zip(LABEL_NAMES, counts.tolist(), strict=True))
 
-    def class_shares(self) -> dict[str, float]:
-        """Share of the texts per label, to four places; all 0 where there are none."""
-        total = max(1, len(self.texts))
-        return {name: round(count / total, 4) for name, count in self.class_counts().items()}
-
 
 def read_corpus(
     paths: Sequence[Path],

@@ -32,8 +32,6 @@ __all__ = [
     "train_with_early_stopping",
 ]
 
-MAX_GRADIENT_NORM = 1.0
-
 
 @dataclass(frozen=True)
 class FitSettings:

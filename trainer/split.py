@@ -91,12 +91,6 @@ def dataset_split(
     return Split(train, held_out, last, known)
 
 
-def small_classes(corpus: Corpus) -> list[str]:
-    """Labels that fewer than `SMALL_SHARE` of the texts carry."""
-    total = max(1, len(corpus.texts))
-    return [name for name, count in corpus.class_counts().items() if count / total < SMALL_SHARE]
-
-
 def text_hash(text: str) -> str:
     """What decides a prepared text's side: 16 hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]

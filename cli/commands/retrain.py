@@ -107,7 +107,7 @@ def retrain(
             "text_column": text_column,
             "label_column": label_column,
             "label_map": _parse_labels(label_map),
-            "base": _resolved_base(base),
+            "base": base,
             "epochs": epochs,
             "learning_rate": learning_rate,
             "class_weights": class_weights.value,
@@ -124,6 +124,7 @@ def retrain(
 
 def _ask(services: Services, request: RetrainRequest, bar: Bar, *, wait: bool, json: bool) -> None:
     _refuse_where_one_is_open(services)
+    request = _with_whole_base(services, request)
     _check_base(services, request.base)
     read = _read(services, request, bar)
     with transaction(services.engine) as connection:
@@ -208,10 +209,12 @@ def _existing(path: Path) -> str:
     return str(path.absolute())
 
 
-def _resolved_base(base: str) -> str:
-    """A folder by its whole path, whatever the trainer's own; every other name as it stands."""
-    path = Path(base)
-    return str(path.absolute()) if path.is_dir() and len(path.parts) > 1 else base
+def _with_whole_base(services: Services, request: RetrainRequest) -> RetrainRequest:
+    """A folder by its whole path, whatever the trainer's own, unless a version has that name."""
+    path = Path(request.base)
+    if not path.is_dir() or request.base in services.store.names():
+        return request
+    return request.model_copy(update={"base": str(path.absolute())})
 
 
 def _parse_labels(words: str | None) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -13,13 +14,18 @@ import pytest
 from sqlalchemy import text
 
 from cli import training
+from cli.commands.retrain import _with_whole_base
 from cli.output import progress_bar
 from cli.services import Services
+from cli.training_output import run_as_json
 from core.settings import Settings
 from db import training_leases, training_runs
 from db.engine import Engine, transaction
 from db.training_runs import TrainingRun
+from sentiment.store import Store
 from tests.acceptance.command import wait_until
+from tests.tiny_version import build_tiny_version
+from trainer.request import RetrainRequest
 from trainer.workdir import hold_workdir, run_identity
 
 
@@ -172,3 +178,42 @@ def test_why_a_run_waits_is_said_once(
         _give_back(engine, _begin(engine), full)
         wait_until("the rest is said", lambda: "that is away" in said())
         assert said().count(line) == 1
+
+
+def test_a_folder_is_named_by_its_whole_path_unless_a_version_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path / "models"), tmp_path / "cache")
+    store.publish(build_tiny_version(tmp_path / "made" / "starter"), "starter")
+    with_store = cast(Services, SimpleNamespace(store=store))
+    for name in ("my-base", "starter"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    resolved = {
+        base: _with_whole_base(with_store, RetrainRequest(base=base)).base
+        for base in ("my-base", "./my-base", "starter", "./starter", "monologg/koelectra")
+    }
+    assert resolved == {
+        "my-base": str(tmp_path / "my-base"),
+        "./my-base": str(tmp_path / "my-base"),
+        "starter": "starter",
+        "./starter": str(tmp_path / "starter"),
+        "monologg/koelectra": "monologg/koelectra",
+    }
+
+
+def test_a_page_is_shown_where_it_is_and_never_fetched(
+    tmp_path: Path, run: TrainingRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = build_tiny_version(tmp_path / "made" / "v2")
+    store = Store(f"file://{tmp_path}/models", tmp_path / "cache")
+    store.publish(version, "v2")
+    published = replace(run, state="published", version="v2")
+    with_store = cast(Services, SimpleNamespace(store=store))
+    assert run_as_json(with_store, published)["report"] is None
+    assert not (tmp_path / "cache").exists()
+    local = Store(str(tmp_path / "models"), tmp_path / "cache")
+    (tmp_path / "models" / "v2" / "report.html").write_text("page")
+    with_store = cast(Services, SimpleNamespace(store=local))
+    found = run_as_json(with_store, published)["report"]
+    assert found == str(tmp_path / "models" / "v2" / "report.html")

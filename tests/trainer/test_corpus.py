@@ -46,12 +46,10 @@ def test_texts_are_equal_as_the_model_reads_them() -> None:
     assert corpus.merged == 2
 
 
-def test_counts_and_shares_name_every_class() -> None:
+def test_counts_name_every_class() -> None:
     corpus = merge_equal(["하나", "둘", "셋", "넷"], [0, 2, 2, 2])
     assert corpus.class_counts() == {"negative": 1, "neutral": 0, "positive": 3}
-    assert corpus.class_shares() == {"negative": 0.25, "neutral": 0.0, "positive": 0.75}
-    empty = merge_equal([], [])
-    assert empty.class_shares() == {"negative": 0.0, "neutral": 0.0, "positive": 0.0}
+    assert merge_equal([], []).class_counts() == {"negative": 0, "neutral": 0, "positive": 0}
 
 
 def test_labels_are_read_in_both_languages_and_from_several_files(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from core.errors import InputError
 from trainer.corpus import Corpus, merge_equal
-from trainer.split import Split, dataset_split, small_classes, text_hash
+from trainer.split import Split, dataset_split, text_hash
 
 TEXTS = [f"{n}번째 글은 {'좋다' if n % 3 else '그저 그렇다'}" for n in range(600)]
 LABELS = [n % 3 for n in range(600)]
@@ -134,9 +134,3 @@ def test_without_a_test_side_there_is_none() -> None:
     assert len(split.test) == 0
     assert not split.pinned
     assert len(np.union1d(split.train, split.validation)) == 600
-
-
-def test_small_classes_are_told() -> None:
-    labels = [1 if n < 10 else 2 * (n % 2) for n in range(600)]
-    assert small_classes(merge_equal(TEXTS, labels)) == ["neutral"]
-    assert small_classes(merge_equal(TEXTS, LABELS)) == []
