@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from core.errors import DatabaseError, StoreError
+from core.errors import DatabaseError
 from core.settings import Settings
 from db import training_leases, training_runs, versions
 from db.engine import Connection, Engine, transaction
@@ -22,106 +22,17 @@ from sentiment.classifier import Classifier
 from sentiment.store import Store, verify
 from tests.crawls import load_files
 from tests.labelled import (
-    build_fitted_version,
-    one_thread,
     write_labelled,
     write_sentences,
 )
+from tests.retrains import ROWS, activate, active_name, try_again
 from tests.tiny_version import build_tiny_version
-from trainer import judged, loop, retrain, run_row
+from trainer import judged, retrain, run_row
 from trainer.evidence import Evidence, HeldOut
-from trainer.publishing import Publisher
-from trainer.request import RetrainRequest
-from trainer.retrain import Retrain, main
+from trainer.retrain import Retrain
 from trainer.run_row import RunRow
 
-ROWS = 300
 SWAPPED = ("긍정", "중립", "부정")
-
-
-@pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    one_thread()
-    return build_fitted_version(tmp_path_factory.mktemp("made") / "fitted")
-
-
-@pytest.fixture
-def settings(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """In the environment, where the process finds them."""
-    settings = {
-        "DATABASE_URL": database_url,
-        "HOME": str(tmp_path / "home"),
-        "DEVICE": "cpu",
-        "LOG_LEVEL": "error",
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(f"NIFOS_{name}", value)
-    return Settings()
-
-
-@pytest.fixture
-def store(settings: Settings) -> Store:
-    return Store(settings.store_url, settings.home / "cache")
-
-
-@pytest.fixture
-def base(engine: Engine, store: Store, fitted: Path) -> VersionRow:
-    """A version that knows the words, registered and active."""
-    return _activate(engine, store, fitted, "base")
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return write_labelled(tmp_path / "labelled.jsonl", range(ROWS))
-
-
-@pytest.fixture
-def attempt(engine: Engine, data: Path) -> Callable[..., TrainingRun]:
-    """Ask for a retrain, train it here, and give its row."""
-
-    def ask_and_train(**changes: Any) -> TrainingRun:
-        fields = {
-            "data": [str(data)],
-            "base": "base",
-            "epochs": 1.0,
-            "batch_size": 64,
-            "learning_rate": 1e-5,
-        }
-        request = RetrainRequest.checked(fields | changes)
-        with transaction(engine) as connection:
-            training_runs.request_run(connection, request.model_dump(), "kim@desk")
-            claimed = training_leases.claim(connection, "me")
-        assert claimed is not None
-        assert main([str(claimed.run_id), str(claimed.attempt)]) == 0
-        with transaction(engine) as connection:
-            run = training_runs.get_run(connection, claimed.run_id)
-        assert run is not None
-        return run
-
-    return ask_and_train
-
-
-def _activate(engine: Engine, store: Store, directory: Path, name: str) -> VersionRow:
-    store.publish(directory, name)
-    with transaction(engine) as connection:
-        version_id = versions.register_version(
-            connection,
-            name=name,
-            store_path=name,
-            checksums=verify(directory).checksums(),
-            metrics={},
-        )
-        versions.activate_version(connection, version_id)
-        row = versions.get_version(connection, version_id)
-    assert row is not None
-    return row
-
-
-def _active(engine: Engine) -> str:
-    with transaction(engine) as connection:
-        version = versions.active_version(connection)
-    assert version is not None
-    return version.name
 
 
 def test_a_version_comes_of_it_with_all_that_is_known_of_it(
@@ -131,7 +42,7 @@ def test_a_version_comes_of_it_with_all_that_is_known_of_it(
     assert (run.state, run.exit_code, run.reason) == ("published", 0, None)
     assert run.version is not None
     assert run.version.endswith(f"-run{run.id}")
-    assert _active(engine) == run.version
+    assert active_name(engine) == run.version
     manifest = verify(store.fetch(run.version))
     assert "report.html" in manifest.files
     assert manifest.temperature != 1.0
@@ -185,7 +96,7 @@ def test_a_candidate_that_says_otherwise_is_stored_and_not_used(
     assert run.reason == "; ".join(run.verdict["reasons"])
     assert "1,000 stored documents" in run.reason or "PSI" in run.reason
     assert run.version is not None
-    assert _active(engine) == "base"
+    assert active_name(engine) == "base"
     with transaction(engine) as connection:
         version = versions.find_version(connection, run.version)
     assert version is not None
@@ -226,7 +137,7 @@ def test_the_comparison_is_with_what_is_active_at_the_end(
         compared.append(given[2].name)
         found = really(*given)
         if len(compared) == 1:
-            _activate(engine, store, other, "other")
+            activate(engine, store, other, "other")
         return found
 
     monkeypatch.setattr(retrain, "judge_candidate", judge_while_another_is_activated)
@@ -234,41 +145,6 @@ def test_the_comparison_is_with_what_is_active_at_the_end(
     assert compared == ["base", "other"]
     assert run.state == "published", run.reason
     assert sorted(store.names()) == sorted(["base", "other", str(run.version)])
-
-
-def _other_becomes_active(
-    engine: Engine, store: Store, made: Path, patched: pytest.MonkeyPatch, times: int
-) -> list[str]:
-    """After a version was put into the store, so many times. Returns the names that were put."""
-    put: list[str] = []
-    really = Store.publish
-
-    def publish_and_activate(given: Store, directory: Path, name: str) -> None:
-        really(given, directory, name)
-        put.append(name)
-        if len(put) <= times:
-            other = build_tiny_version(made / f"other-{len(put)}", seed=len(put))
-            patched.setattr(Store, "publish", really)
-            _activate(engine, store, other, other.name)
-            patched.setattr(Store, "publish", publish_and_activate)
-
-    patched.setattr(Store, "publish", publish_and_activate)
-    return put
-
-
-def test_another_that_becomes_active_after_the_store_has_it_leaves_nothing_behind(
-    engine: Engine,
-    store: Store,
-    base: VersionRow,
-    tmp_path: Path,
-    attempt: Callable[..., TrainingRun],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    put = _other_becomes_active(engine, store, tmp_path / "made", monkeypatch, times=2)
-    run = attempt()
-    assert run.state == "published", run.reason
-    assert put == [run.version] * 3, "the name was free again each time"
-    assert sorted(store.names()) == sorted(["base", "other-1", "other-2", str(run.version)])
 
 
 def test_what_is_held_out_is_kept_though_postgresql_goes_for_a_moment(
@@ -309,120 +185,13 @@ def test_files_that_another_machine_has_are_waited_for(
         assert attempt().tries == 1
     shutil.rmtree(settings.training_home)  # as it is on another machine
     kept = data.rename(data.with_suffix(".away"))
-    run = _try_again(engine)
+    run = try_again(engine)
     assert (run.state, run.tries) == ("queued", 1)
     assert run.reason is not None
     assert f"{data} is not on this machine" in run.reason
     kept.rename(data)
-    run = _try_again(engine)
+    run = try_again(engine)
     assert run.state == "published", run.reason
-
-
-class _Killed(BaseException):
-    """As a kill does: nothing after it is run, and the row stays as it is."""
-
-
-def _abandoned(engine: Engine) -> None:
-    with transaction(engine) as connection:
-        assert training_leases.return_held_by(connection, ["me"]) == 1
-
-
-def test_killed_between_store_and_rows_the_next_attempt_publishes_once(
-    engine: Engine, store: Store, base: VersionRow, attempt: Callable[..., TrainingRun]
-) -> None:
-    with pytest.MonkeyPatch.context() as patched:
-
-        def kill(*_given: object) -> None:
-            raise _Killed
-
-        patched.setattr(Publisher, "_register", kill)
-        with pytest.raises(_Killed):
-            attempt()
-    (_base, left) = sorted(store.names(), key=lambda name: name != "base")
-    _abandoned(engine)
-    run = _try_again(engine)
-    assert run.state == "published", run.reason
-    assert run.version == left, "its directory was taken back, its name used again"
-    assert len(store.names()) == 2
-    with transaction(engine) as connection:
-        named = [version.name for version in versions.list_versions(connection)]
-        version = versions.find_version(connection, left)
-    assert named == ["base", left]
-    assert version is not None
-    assert store.fetch(left, version.checksums).exists()
-
-
-def test_a_name_that_another_database_has_used_is_not_touched(
-    engine: Engine,
-    store: Store,
-    base: VersionRow,
-    fitted: Path,
-    attempt: Callable[..., TrainingRun],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """One that is there beforehand, and one that comes in between look and publish."""
-    really, put = Store.publish, []
-
-    def be_slower(given: Store, directory: Path, name: str) -> None:
-        put.append(name)
-        if len(put) == 1:
-            really(given, fitted, name)
-        really(given, directory, name)
-
-    monkeypatch.setattr(Store, "publish", be_slower)
-    run = attempt()
-    assert run.state == "published", run.reason
-    assert run.version == f"{put[0]}-2"
-    assert put == [put[0], run.version]
-    assert verify(store.fetch(put[0])).checksums() == verify(fitted).checksums()
-
-
-@pytest.mark.parametrize("committed", [True, False])
-def test_a_commit_in_doubt_ends_published_once(
-    engine: Engine,
-    store: Store,
-    base: VersionRow,
-    attempt: Callable[..., TrainingRun],
-    monkeypatch: pytest.MonkeyPatch,
-    committed: bool,
-) -> None:
-    """The answer to a COMMIT is lost, after it has happened or before."""
-    really, asked = Publisher._register, []
-
-    def lose_the_answer(publisher: Publisher, connection: Connection, *given: Any) -> None:
-        asked.append(given)
-        really(publisher, connection, *given)
-        if len(asked) == 1:
-            if committed:
-                connection.commit()
-            raise DatabaseError("the connection is lost")
-
-    monkeypatch.setattr(Publisher, "_register", lose_the_answer)
-    monkeypatch.setattr(run_row, "COMMIT_RETRY_S", 0.0)
-    run = attempt()
-    assert len(asked) == (1 if committed else 2)
-    assert run.state == "published", run.reason
-    assert _active(engine) == run.version
-    assert sorted(store.names()) == sorted(["base", str(run.version)])
-
-
-def test_a_run_that_is_cancelled_after_the_store_has_it_leaves_nothing_behind(
-    engine: Engine,
-    store: Store,
-    base: VersionRow,
-    attempt: Callable[..., TrainingRun],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    really = Store.publish
-
-    def publish_and_cancel(*given: Any) -> None:
-        really(*given)
-        with transaction(engine) as connection:
-            training_runs.cancel_run(connection, "lee")
-
-    monkeypatch.setattr(Store, "publish", publish_and_cancel)
-    assert attempt().reason == "cancelled by lee"
-    assert store.names() == ["base"]
 
 
 def test_a_cancelled_run_publishes_nothing(
@@ -456,19 +225,6 @@ def test_a_base_that_was_changed_by_hand_is_refused(
     assert "model.safetensors is damaged" in run.reason
 
 
-def _try_again(engine: Engine) -> TrainingRun:
-    """What the service does with a run that waits, when its time has come."""
-    with transaction(engine) as connection:
-        connection.execute(text("update training_run set next_try_at = now()"))
-        claimed = training_leases.claim(connection, "you")
-    assert claimed is not None
-    assert main([str(claimed.run_id), str(claimed.attempt)]) == 0
-    with transaction(engine) as connection:
-        run = training_runs.get_run(connection, claimed.run_id)
-    assert run is not None
-    return run
-
-
 def test_a_full_disk_is_said_and_waited_for(
     engine: Engine, base: VersionRow, attempt: Callable[..., TrainingRun]
 ) -> None:
@@ -482,11 +238,11 @@ def test_a_full_disk_is_said_and_waited_for(
         assert "make room" in run.reason
         assert _due_in_s(engine) > 30
         for _ in range(training_leases.MAX_TRIES):
-            run = _try_again(engine)
+            run = try_again(engine)
         assert (run.state, run.tries) == ("queued", 0)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    run = _try_again(engine)
+    run = try_again(engine)
     assert run.state == "published", run.reason
 
 
@@ -496,36 +252,6 @@ def _due_in_s(engine: Engine) -> float:
             text("select extract(epoch from next_try_at - now()) from training_run")
         )
     return float(due or 0)
-
-
-def test_a_store_that_is_away_when_all_is_done_costs_time_and_nothing_else(
-    engine: Engine,
-    store: Store,
-    base: VersionRow,
-    attempt: Callable[..., TrainingRun],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    away = StoreError("model store s3://models: ConnectTimeout")
-
-    def refuse(*_given: object) -> None:
-        raise away
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Store, "publish", refuse)
-        first = attempt()
-        again = [_try_again(engine) for _ in range(training_leases.MAX_TRIES)]
-    assert {(run.state, run.tries, run.reason) for run in (first, *again)} == {
-        ("queued", 0, str(away))
-    }
-
-    def fit_anew(*_given: object, **_named: object) -> None:
-        raise AssertionError("the fit is repeated")
-
-    monkeypatch.setattr(loop.FitTrainer, "train", fit_anew)
-    run = _try_again(engine)
-    assert run.state == "published", run.reason
-    assert run.progress["fit"] == first.progress["fit"]
-    assert _active(engine) == run.version
 
 
 def test_a_files_words_stay_out_of_the_reason(
@@ -566,6 +292,6 @@ def test_a_second_attempt_trains_on_the_rows_of_the_first(
         first = attempt()
     assert (first.state, first.tries) == ("queued", 1)
     data.unlink()
-    run = _try_again(engine)
+    run = try_again(engine)
     assert run.state == "published", run.reason
     assert run.progress["fit"] == first.progress["fit"]
