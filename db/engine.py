@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, exc
+from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import URL, make_url
 
 from core.errors import DatabaseError, InputError, NifosError
+from db.arrays import adapt_arrays
 
 __all__ = [
     "Connection",
@@ -41,7 +42,7 @@ def make_engine(database_url: str, *, pool_size: int = 2) -> Engine:
     Raises:
         InputError: the URL is not one of PostgreSQL.
     """
-    return create_engine(
+    engine = create_engine(
         _with_driver(database_url),
         pool_size=pool_size,
         max_overflow=4,  # a scheduler uses four at once: feeder, night, its load, its calendar
@@ -64,6 +65,8 @@ def make_engine(database_url: str, *, pool_size: int = 2) -> Engine:
             ),
         },
     )
+    event.listen(engine, "connect", lambda connection, _record: adapt_arrays(connection))
+    return engine
 
 
 def _with_driver(database_url: str) -> URL:

@@ -17,7 +17,6 @@ from core.errors import DatabaseError, DeviceError, NifosError
 from core.messages import ScoringKey
 from db import documents, labels, scorings
 from db.engine import Engine, transaction
-from sentiment.labels import LABELS
 from worker.leases import Lease, LeaseLost
 from worker.loaded import LoadedVersions
 
@@ -85,7 +84,8 @@ class Scorer:
             "read_s": round(read_at - start, 4),
             "predict_s": round(predicted_at - read_at, 4),
         }
-        done = self._commit(lease, _columns(chunk.document_ids, predictions), timings)
+        measured = labels.Measured(timings)
+        done = self._commit(lease, _columns(chunk.document_ids, predictions), measured)
         if done:
             log.info(
                 "chunk_labelled",
@@ -97,12 +97,12 @@ class Scorer:
         return done
 
     def _commit(
-        self, lease: Lease, columns: labels.LabelColumns, timings: dict[str, float]
+        self, lease: Lease, columns: labels.LabelColumns, measured: labels.Measured
     ) -> bool:
         deadline = time.monotonic() + COMMIT_PATIENCE_S
         while True:
             try:
-                return self._commit_once(lease, columns, timings)
+                return self._commit_once(lease, columns, measured)
             except DatabaseError as error:
                 if time.monotonic() > deadline:
                     raise
@@ -110,7 +110,7 @@ class Scorer:
                 time.sleep(COMMIT_RETRY_S)
 
     def _commit_once(
-        self, lease: Lease, columns: labels.LabelColumns, timings: dict[str, float]
+        self, lease: Lease, columns: labels.LabelColumns, measured: labels.Measured
     ) -> bool:
         with transaction(self._engine) as connection:
             if labels.finish(
@@ -119,7 +119,7 @@ class Scorer:
                 lease.attempt,
                 columns,
                 timezone=self._timezone,
-                timings=timings,
+                measured=measured,
             ):
                 return True
             # A COMMIT whose answer was lost may have happened: then the row says so.
@@ -130,14 +130,11 @@ class Scorer:
 
 
 def _columns(document_ids: list[int], predictions: Predictions) -> labels.LabelColumns:
-    probabilities = predictions.probabilities.T.tolist()
     return labels.LabelColumns(
         document_ids=document_ids,
-        labels=[LABELS[label_id].name for label_id in predictions.label_ids.tolist()],
-        p_negative=probabilities[0],
-        p_neutral=probabilities[1],
-        p_positive=probabilities[2],
-        windowed=predictions.windowed.tolist(),
+        label_ids=predictions.label_ids,
+        probabilities=predictions.probabilities,
+        windowed=predictions.windowed,
     )
 
 

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 
+from core.errors import NifosError
 from core.messages import ScoringKey
 from db import documents, labels, scorings, versions
 from db.engine import Engine, transaction
+from sentiment.labels import LABELS
 from tests.crawls import load_files, load_posts, write_jsonl
+from tests.scored import label_columns
 
-
-def _columns(document_ids: list[int], label: str = "positive") -> labels.LabelColumns:
-    n = len(document_ids)
-    return labels.LabelColumns(
-        document_ids, [label] * n, [0.1] * n, [0.2] * n, [0.7] * n, [False] * n
-    )
+MEASURED = labels.Measured({"read_s": 0.5, "tokens": 900}, engine="torch", precision="bf16")
 
 
 def _finish(engine: Engine, key: ScoringKey, attempt: int, label: str = "positive") -> bool:
     with transaction(engine) as connection:
         ids = documents.chunk_texts(connection, key.chunk_id).document_ids
         return labels.finish(
-            connection, key, attempt, _columns(ids, label), timezone="Asia/Seoul", timings={}
+            *(connection, key, attempt, label_columns(ids, label)),
+            timezone="Asia/Seoul",
+            measured=MEASURED,
         )
 
 
@@ -75,9 +79,9 @@ def test_a_worker_that_was_overtaken_writes_nothing(engine: Engine, key: Scoring
 
 def test_an_error_in_the_middle_leaves_the_scoring_running(engine: Engine, key: ScoringKey) -> None:
     attempt = _claim(engine, key)
-    broken = _columns([1, 2, 3], "no such label")
-    with pytest.raises(Exception, match="refused"), transaction(engine) as connection:
-        labels.finish(connection, key, attempt, broken, timezone="Asia/Seoul", timings={})
+    broken = replace(label_columns([1, 2, 3], "positive"), label_ids=np.full(3, 9, np.int8))
+    with pytest.raises(NifosError, match="refused"), transaction(engine) as connection:
+        labels.finish(connection, key, attempt, broken, timezone="Asia/Seoul", measured=MEASURED)
     assert _count(engine, "select count(*) from scoring where state = 'running'") == 1
     assert _finish(engine, key, attempt)
 
@@ -117,3 +121,111 @@ def test_a_late_scoring_of_another_version_changes_no_view(engine: Engine, key: 
     assert _count(engine, "select count(*) from sentiment where version = 'v2'") == 30
     assert _count(engine, "select count(*) from sentiment") == 30
     assert _count(engine, "select sum(n) from sentiment_daily where label = 'positive'") == 30
+
+
+def test_what_was_measured_is_kept_with_the_scoring(engine: Engine, key: ScoringKey) -> None:
+    assert _finish(engine, key, _claim(engine, key))
+    with transaction(engine) as connection:
+        row = connection.execute(
+            text("select engine, precision, machine, timings from scoring")
+        ).one()
+    assert (row.engine, row.precision, row.machine) == ("torch", "bf16", "me")
+    assert row.timings["read_s"] == 0.5
+    assert 0 < row.timings["write_s"] < 10
+
+
+def test_labels_are_written_as_the_classifier_numbers_them(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        names = connection.scalar(text("select enum_range(null::sentiment_label)::text[]"))
+    assert names == [label.name for label in sorted(LABELS, key=lambda label: label.id)]
+
+
+def test_a_document_of_another_chunk_is_refused(
+    engine: Engine, key: ScoringKey, tmp_path: Path
+) -> None:
+    attempt = _claim(engine, key)
+    load_posts(engine, tmp_path, 5, source="other")
+    columns = label_columns([_count(engine, "select max(id) from document")], "positive")
+    with pytest.raises(NifosError, match="not of it"), transaction(engine) as connection:
+        labels.finish(connection, key, attempt, columns, timezone="Asia/Seoul", measured=MEASURED)
+    assert _count(engine, "select count(*) from label") == 0
+
+
+@pytest.mark.parametrize(
+    ("document", "version", "constraint"),
+    [
+        ("999999", "(select max(id) from version)", "label_document_fk"),
+        ("(select max(id) from document)", "999999", "label_version_fk"),
+    ],
+)
+def test_a_label_needs_its_document_and_its_version(
+    engine: Engine, key: ScoringKey, document: str, version: str, constraint: str
+) -> None:
+    assert _finish(engine, key, _claim(engine, key))
+    insert = (
+        "insert into label (document_id, version_id, label, p_negative, p_neutral, p_positive,"
+        f" windowed) values ({document}, {version}, 'neutral', 0, 1, 0, false)"
+    )
+    update = (
+        f"update label set document_id = {document}, version_id = {version}"
+        " where document_id = (select min(document_id) from label)"
+    )
+    for statement in (insert, update):
+        with pytest.raises(NifosError, match=constraint), transaction(engine) as connection:
+            connection.execute(text(statement))
+
+
+def test_labels_go_with_their_documents(engine: Engine, key: ScoringKey) -> None:
+    assert _finish(engine, key, _claim(engine, key))
+    with transaction(engine) as connection:
+        connection.execute(text("delete from document where id = (select min(id) from document)"))
+    assert _count(engine, "select count(*) from label") == 29
+    with transaction(engine) as connection:
+        connection.execute(text("delete from crawl"))
+    assert _count(engine, "select count(*) from label") == 0
+
+
+def test_a_version_that_has_labels_cannot_be_deleted(engine: Engine, key: ScoringKey) -> None:
+    assert _finish(engine, key, _claim(engine, key))
+    with transaction(engine) as connection:  # only the labels are left to hold it
+        connection.execute(
+            text("update chunk set wanted_version_id = null, current_version_id = null")
+        )
+        connection.execute(text("delete from scoring"))
+        connection.execute(text("delete from activation"))
+    with (
+        pytest.raises(NifosError, match="label_version_fk"),
+        transaction(engine) as connection,
+    ):
+        connection.execute(text("delete from version"))
+
+
+def test_a_crawl_that_is_deleted_waits_for_labels_that_are_being_written(
+    engine: Engine, key: ScoringKey
+) -> None:
+    attempt = _claim(engine, key)
+    deleted = threading.Event()
+
+    def delete() -> None:
+        with transaction(engine) as connection:
+            connection.execute(text("delete from crawl"))
+        deleted.set()
+
+    deleting = threading.Thread(target=delete)
+    with transaction(engine) as connection:
+        ids = documents.chunk_texts(connection, key.chunk_id).document_ids
+        labels.finish(
+            *(connection, key, attempt, label_columns(ids, "neutral")),
+            timezone="Asia/Seoul",
+            measured=MEASURED,
+        )
+        deleting.start()
+        waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+        deadline = time.monotonic() + 10
+        while not _count(engine, waiting):
+            assert time.monotonic() < deadline
+        assert not deleted.is_set()
+    deleting.join(10)
+    assert deleted.is_set()
+    assert _count(engine, "select count(*) from label") == 0
+    assert _count(engine, "select count(*) from document") == 0
