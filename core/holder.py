@@ -29,6 +29,11 @@ def this_process() -> str:
     return holder_name(psutil.Process(os.getpid()))
 
 
+def parent_process() -> str:
+    """Name the process above this one: of a worker's child, the worker."""
+    return holder_name(psutil.Process(os.getppid()))
+
+
 def holder_name(process: psutil.Process) -> str:
     """Name a process of this machine as the holder of a lease."""
     return f"{this_machine()}/{process.pid}/{process.create_time():.2f}"

@@ -14,10 +14,12 @@ from sqlalchemy.sql import bindparam
 
 from core.errors import NifosError
 from core.messages import ScoringKey
+from db import isolation
 from db.arrays import BIGINT, BOOLEAN, REAL, SMALLINT, BinaryArray, binary_array
 
 FENCE = """
-update scoring set state = 'done', n_labelled = :n, lease_until = null, holder = null,
+update scoring set state = 'done', n_labelled = :n, n_failed = :n_failed,
+    lease_until = null, holder = null,
     finished_at = clock_timestamp(), machine = split_part(holder, '/', 1),
     timings = :timings, engine = :engine, precision = :precision
 where chunk_id = :chunk and version_id = :version and state = 'running' and attempt = :attempt
@@ -68,13 +70,14 @@ class LabelColumns:
 
     document_ids: bigint [documents], all of one chunk. label_ids: int8 [documents], places in the
     enum `sentiment_label`. probabilities: float32 [documents, 3], of the labels in that order.
-    windowed: bool [documents].
+    windowed: bool [documents]. failures: the other documents of the chunk, with their reasons.
     """
 
     document_ids: Sequence[int]
     label_ids: NDArray[np.int8]
     probabilities: NDArray[np.float32]
     windowed: NDArray[np.bool_]
+    failures: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def finish(
     timezone: str,
     measured: Measured,
 ) -> bool:
-    """Write a chunk's labels and end its scoring, all or nothing.
+    """Write a chunk's labels, and why a document has none, and end its scoring: all or nothing.
 
     `write_s` is the time from the fence to the last label and count, the COMMIT left out: nothing
     that is written in a transaction can know how long its own COMMIT takes.
@@ -116,6 +119,7 @@ def finish(
         text(FENCE).bindparams(bindparam("timings", type_=JSONB)),
         {
             "n": len(columns.document_ids),
+            "n_failed": len(columns.failures),
             "attempt": attempt,
             "timings": dict(measured.timings),
             "engine": measured.engine,
@@ -128,6 +132,7 @@ def finish(
     written = connection.scalar(text(WRITE), {"timezone": timezone, **_arrays(columns), **ids})
     if written != len(columns.document_ids):
         raise NifosError(f"chunk {key.chunk_id}: a document that was labelled is not of it")
+    isolation.settle(connection, key, columns.failures)
     connection.execute(text(SHOW), ids)
     write_s = round(time.perf_counter() - start, 4)
     connection.execute(text(WRITTEN), {"write_s": write_s, **ids})

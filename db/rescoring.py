@@ -233,7 +233,7 @@ with given as (
     from judged where outcome = 'to_label'
     on conflict on constraint scoring_pk do update set
         state = 'pending', precedence = excluded.precedence, tries = 0, n_failed = 0, reason = null,
-        finished_at = null, published_at = null, next_try_at = now()
+        finished_at = null, published_at = null, next_try_at = now(), waiting_since = now()
     where scoring.state = 'failed'
 ), dropped as (
     delete from scoring s using judged j

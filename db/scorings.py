@@ -2,7 +2,7 @@
 
 All of them go by the database's clock. `attempt` only grows and fences; `tries` counts what a
 chunk may still cost and is used up by crashes and by errors of the chunk itself, never by an
-unreachable service.
+unreachable service, nor by a crash that documents are suspected of (`db.isolation`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,15 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from core.messages import ScoringKey
+from db.isolation import Limits, end_running
 
 MAX_TRIES = 3
+MAX_CRASHES = 5  # tries at which a crash fails it: who kills a worker may mean no chunk of it
 LEASE_S = 60  # how long a silent worker keeps its chunk; renewed several times in it
 RETRY_DELAY_S = 2  # after a chunk's own error or crash, times the tries so far
+
+_CRASHED = Limits(MAX_CRASHES, cost=1, delay_s=RETRY_DELAY_S)
+_MINE = "chunk_id = :chunk and version_id = :version and attempt = :attempt"
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ def claim(connection: Connection, key: ScoringKey, holder: str) -> int | None:
         text(
             "update scoring set state = 'running', attempt = attempt + 1, holder = :holder,"
             " lease_until = now() + make_interval(secs => :lease_s),"
-            " started_at = now(), reason = null"
+            " started_at = now(), reason = null, place = null"
             " where (chunk_id, version_id) in ("
             "  select chunk_id, version_id from scoring s"
             "  where chunk_id = :chunk and version_id = :version"
@@ -83,44 +88,6 @@ def give_back(
     )
 
 
-# One try used up: back to pending a little later, or failed for good with its documents counted.
-_USE_UP_TRY = """
-update scoring s set
-    state = case when tries + 1 >= :max_tries then 'failed' else 'pending' end,
-    n_failed = case when tries + 1 >= :max_tries then c.n_documents else 0 end,
-    finished_at = case when tries + 1 >= :max_tries then now() end,
-    tries = tries + 1,
-    lease_until = null, holder = null, published_at = null, reason = :reason,
-    next_try_at = now() + make_interval(secs => :delay_s * (tries + 1))
-from chunk c
-where c.id = s.chunk_id and s.state = 'running' and """
-
-
-def fail_try(connection: Connection, key: ScoringKey, attempt: int, reason: str) -> None:
-    """Record an error of the chunk itself: one try is used up."""
-    connection.execute(
-        text(
-            _USE_UP_TRY + "s.chunk_id = :chunk and s.version_id = :version and s.attempt = :attempt"
-        ),
-        {"attempt": attempt, **_try_parameters(reason), **_ids(key)},
-    )
-
-
-def return_expired(connection: Connection) -> int:
-    """Return scorings whose lease ran out. Returns how many."""
-    return connection.execute(
-        text(_USE_UP_TRY + "s.lease_until < now()"), _try_parameters("lease expired")
-    ).rowcount
-
-
-def return_held_by(connection: Connection, holders: Sequence[str]) -> int:
-    """Return scorings whose holders are known to have ended. Returns how many."""
-    return connection.execute(
-        text(_USE_UP_TRY + "s.holder = any(:holders)"),
-        {"holders": list(holders), **_try_parameters("the process ended")},
-    ).rowcount
-
-
 def give_back_held_by(connection: Connection, holders: Sequence[str], reason: str) -> int:
     """Return scorings of processes that were stopped on purpose: no try is used up."""
     return connection.execute(
@@ -131,6 +98,57 @@ def give_back_held_by(connection: Connection, holders: Sequence[str], reason: st
         ),
         {"reason": reason, "holders": list(holders)},
     ).rowcount
+
+
+def fail_try(connection: Connection, key: ScoringKey, attempt: int, reason: str) -> None:
+    """Record an error of the chunk itself: one try is used up."""
+    limits = Limits(MAX_TRIES, cost=1, delay_s=RETRY_DELAY_S, suspects=False)
+    end_running(connection, _MINE, {"attempt": attempt, **_ids(key)}, reason, limits)
+
+
+def give_back_broken(
+    connection: Connection, key: ScoringKey, attempt: int, reason: str, delay_s: float
+) -> None:
+    """Return a running scoring because the device failed: no try is used up.
+
+    It may be the device's fault, which passes, or a document's, which would come back for ever.
+    """
+    limits = Limits(MAX_CRASHES, cost=0, delay_s=delay_s)
+    end_running(connection, _MINE, {"attempt": attempt, **_ids(key)}, reason, limits)
+
+
+def return_expired(connection: Connection) -> int:
+    """Return scorings whose lease ran out. Returns how many."""
+    return end_running(connection, "lease_until < now()", {}, "lease expired", _CRASHED)
+
+
+def return_held_by(
+    connection: Connection, holders: Sequence[str], living_workers: Sequence[str] = ()
+) -> int:
+    """Return scorings whose holders are known to have ended. Returns how many.
+
+    Args:
+        connection: in a transaction.
+        holders: that have ended.
+        living_workers: of those above them (`workers_of`): their children ended alone.
+    """
+    return end_running(
+        *(connection, "holder = any(:holders)", {"holders": list(holders)}),
+        *("the process ended", _CRASHED, living_workers),
+    )
+
+
+def workers_of(connection: Connection, holders: Sequence[str]) -> list[str]:
+    """The processes above holders that work in isolation."""
+    return list(
+        connection.scalars(
+            text(
+                "select distinct worker from scoring"
+                " where state = 'running' and place is not null and holder = any(:holders)"
+            ),
+            {"holders": list(holders)},
+        )
+    )
 
 
 def lease_holders(connection: Connection, machine: str) -> list[str]:
@@ -198,15 +216,21 @@ def read_state(connection: Connection, key: ScoringKey) -> ScoringState | None:
 def retry_failed(connection: Connection, crawl_id: int | None) -> int:
     """Return failed scorings, of one crawl or of all, to pending with all their tries.
 
+    Not single documents of a done one: they would end workers again. Another version tries them.
+
     Those of a version that the chunk is no longer to be labelled by stay as they are.
     """
     return connection.execute(
         text(
-            "update scoring s set state = 'pending', tries = 0, n_failed = 0, reason = null,"
-            " finished_at = null, published_at = null, next_try_at = now()"
-            " from chunk c where c.id = s.chunk_id and s.state = 'failed'"
-            " and c.wanted_version_id = s.version_id"
-            " and (cast(:crawl as bigint) is null or c.crawl_id = :crawl)"
+            "with again as ("
+            "  select s.chunk_id, s.version_id from scoring s join chunk c on c.id = s.chunk_id"
+            "  where s.state = 'failed' and c.wanted_version_id = s.version_id"
+            "  and (cast(:crawl as bigint) is null or c.crawl_id = :crawl) for update of s"
+            "), cleared as (delete from suspect u using again a"
+            "  where u.chunk_id = a.chunk_id and u.version_id = a.version_id)"
+            " update scoring s set state = 'pending', tries = 0, n_failed = 0, reason = null,"
+            " finished_at = null, published_at = null, next_try_at = now(), waiting_since = now()"
+            " from again a where a.chunk_id = s.chunk_id and a.version_id = s.version_id"
         ),
         {"crawl": crawl_id},
     ).rowcount
@@ -214,7 +238,3 @@ def retry_failed(connection: Connection, crawl_id: int | None) -> int:
 
 def _ids(key: ScoringKey) -> dict[str, int]:
     return {"chunk": key.chunk_id, "version": key.version_id}
-
-
-def _try_parameters(reason: str) -> dict[str, object]:
-    return {"max_tries": MAX_TRIES, "delay_s": RETRY_DELAY_S, "reason": reason}

@@ -65,7 +65,9 @@ def return_dead_leases(engine: Engine) -> int:
             for holder in scorings.lease_holders(connection, this_machine())
             if is_dead(holder)
         ]
-        returned = scorings.return_held_by(connection, dead) if dead else 0
+        # Whose worker lives has ended by itself, and of what it had in hand.
+        living = [worker for worker in scorings.workers_of(connection, dead) if not is_dead(worker)]
+        returned = scorings.return_held_by(connection, dead, living) if dead else 0
     if returned:
         log.warning("leases_of_dead_processes_returned", scorings=returned)
     return returned

@@ -6,7 +6,6 @@ It knows nothing of queues: the message that brought the key may be doubled, lat
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -14,9 +13,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from core.errors import DatabaseError, DeviceError, NifosError
+from core.holder import parent_process
 from core.messages import ScoringKey
 from db import documents, labels, scorings
 from db.engine import Engine, transaction
+from worker.isolation import describe, predict_chunk
 from worker.leases import Lease, LeaseLost
 from worker.loaded import LoadedVersions
 
@@ -39,6 +40,7 @@ class Scorer:
         self._engine = engine
         self._loaded = loaded
         self._holder = holder
+        self._worker = parent_process()
         self._timezone = timezone
 
     def score(self, key: ScoringKey) -> bool:
@@ -78,18 +80,20 @@ class Scorer:
         with transaction(self._engine) as connection:
             chunk = documents.chunk_texts(connection, key.chunk_id)
         read_at = time.perf_counter()
-        predictions = classifier.predict(chunk.texts, on_batch=lease.renew_if_due)
+        found = predict_chunk(self._engine, lease, classifier, chunk, self._worker)
         predicted_at = time.perf_counter()
         timings = {
             "read_s": round(read_at - start, 4),
             "predict_s": round(predicted_at - read_at, 4),
         }
         measured = labels.Measured(timings)
-        done = self._commit(lease, _columns(chunk.document_ids, predictions), measured)
+        columns = _columns(found.document_ids, found.predictions, found.failures)
+        done = self._commit(lease, columns, measured)
         if done:
             log.info(
                 "chunk_labelled",
-                documents=len(chunk.texts),
+                documents=len(found.document_ids),
+                failed=len(found.failures),
                 write_s=round(time.perf_counter() - predicted_at, 4),
                 **timings,
                 **key.__dict__,
@@ -129,12 +133,15 @@ class Scorer:
         raise LeaseLost
 
 
-def _columns(document_ids: list[int], predictions: Predictions) -> labels.LabelColumns:
+def _columns(
+    document_ids: list[int], predictions: Predictions, failures: dict[int, str]
+) -> labels.LabelColumns:
     return labels.LabelColumns(
         document_ids=document_ids,
         label_ids=predictions.label_ids,
         probabilities=predictions.probabilities,
         windowed=predictions.windowed,
+        failures=failures,
     )
 
 
@@ -148,23 +155,23 @@ def _failures_recorded(engine: Engine, lease: Lease) -> Iterator[None]:
     except NifosError as error:
         log.error("scoring_failed", reason=str(error), **lease.key.__dict__)
         if error.retryable:
-            _give_back(engine, lease, str(error))
+            _give_back(engine, lease, error)
         else:
             _fail_try(engine, lease, str(error))
         if isinstance(error, DeviceError):
             raise
     except Exception as error:  # noqa: BLE001 - recorded as the chunk's own failure
-        # Its type and place only: the message of a foreign exception may quote a document.
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        reason = f"{type(error).__name__} at {place.filename.rsplit('/', 1)[-1]}:{place.lineno}"
+        reason = describe(error)
         log.error("scoring_failed", reason=reason, **lease.key.__dict__)
         _fail_try(engine, lease, reason)
 
 
-def _give_back(engine: Engine, lease: Lease, reason: str) -> None:
+def _give_back(engine: Engine, lease: Lease, cause: NifosError) -> None:
+    broken = isinstance(cause, DeviceError)
+    give_back = scorings.give_back_broken if broken else scorings.give_back
     try:
         with transaction(engine) as connection:
-            scorings.give_back(connection, lease.key, lease.attempt, reason, GIVE_BACK_DELAY_S)
+            give_back(connection, lease.key, lease.attempt, str(cause), GIVE_BACK_DELAY_S)
     except DatabaseError as error:
         log.error("scoring_left_to_its_lease", reason=str(error), **lease.key.__dict__)
 
