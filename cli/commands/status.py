@@ -14,6 +14,7 @@ from rich.live import Live
 from cli.commands.options import AsJson
 from cli.output import duration, make_table, print_json, stdout
 from cli.services import Services, open_services
+from cli.speed import speed_rows
 from core.broker import connect, live_workers, queue_depth
 from core.errors import ServiceError
 from core.logs import configure_logs
@@ -21,6 +22,7 @@ from core.settings import load_settings
 from db import status as db_status
 from db.engine import transaction
 from db.locks import count_trainers
+from db.speed import recent_speed
 from db.status import CrawlStatus, WorkStatus
 from db.training_runs import open_run
 from db.versions import active_version
@@ -83,6 +85,7 @@ def _collect(services: Services) -> dict[str, Any]:
         active = active_version(connection)
         retrain = open_run(connection)
         trainers = count_trainers(connection)
+        speed = recent_speed(connection)
     with connect(services.app) as broker:
         depth = queue_depth(broker)
     return {
@@ -93,6 +96,7 @@ def _collect(services: Services) -> dict[str, Any]:
         "retrain": None if retrain is None else retrain.words(),
         **asdict(work),
         "seconds_left": _seconds_left(work),
+        "speed": [asdict(each) for each in speed],
         "rescores": [asdict(rescore) for rescore in rescores],
         "crawls": [asdict(crawl) for crawl in crawls],
     }
@@ -120,6 +124,7 @@ def _render(collected: dict[str, Any]) -> Group:
         ("documents left", f"{collected['documents_left']:,}"),
         ("documents a second", f"{collected['documents_per_s']:,.0f} (last minute)"),
         ("time to go", "unknown" if left is None else duration(left)),
+        *(row for speed in collected["speed"] for row in speed_rows(speed)),
         *(
             (f"rescore by {rescore['version']}", _words(rescore))
             for rescore in collected["rescores"]

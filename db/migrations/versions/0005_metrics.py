@@ -86,9 +86,10 @@ select sc.chunk_id as chunk,
        sc.n_labelled as documents,
        m.texts,
        m.tokens,
+       m.padded_tokens,
        round((sc.n_labelled / nullif(m.seconds, 0))::numeric, 1) as documents_per_s,
        round((m.tokens / nullif(m.seconds, 0))::numeric, 1) as tokens_per_s,
-       round((1 - m.tokens / nullif(m.padded_tokens, 0))::numeric, 4) as padding_share,
+       round(1 - m.tokens::numeric / nullif(m.padded_tokens, 0), 4) as padding_share,
        m.read_s, m.prepare_s, m.tokenize_s, m.compute_s, m.write_s,
        round(m.seconds::numeric, 4) as seconds,
        sc.engine,
@@ -99,7 +100,7 @@ from scoring sc
 cross join lateral (
     select t.*, coalesce(t.read_s, 0) + coalesce(t.predict_s, 0) + coalesce(t.write_s, 0) as seconds
     from jsonb_to_record(sc.timings) as t (
-        texts integer, tokens bigint, padded_tokens double precision,
+        texts integer, tokens bigint, padded_tokens bigint,
         read_s double precision, predict_s double precision, prepare_s double precision,
         tokenize_s double precision, compute_s double precision, write_s double precision)
 ) m
@@ -121,6 +122,8 @@ COMMENTS = {
     "서로 다른 본문 수(같은 글은 한 번만 계산)",
     "column scoring_speed.tokens": "Tokens computed, padding not counted | "
     "계산한 토큰 수(패딩 제외)",
+    "column scoring_speed.padded_tokens": "Places computed, padding and all | "
+    "패딩까지 계산한 자리 수",
     "column scoring_speed.documents_per_s": "By one process of a worker | "
     "프로세스 하나의 초당 문서 수",
     "column scoring_speed.tokens_per_s": "By one process of a worker | "
