@@ -179,6 +179,8 @@ def _standard_input(data: bytes, format_: str) -> subprocess.CompletedProcess[by
         ("csv", "id,text\n1,좋다\n".encode("cp949")),
         *((f"jsonl{suffix}", pack(ROW.encode())) for suffix, _kind, pack in PACKED),
     ],
+    # Not the data, which hold the time that they were packed at: a test has one name.
+    ids=["jsonl", "csv", *(f"jsonl{suffix}" for suffix, _kind, _pack in PACKED)],
 )
 def test_standard_input_is_read_as_a_file(format_: str, data: bytes) -> None:
     ran = _standard_input(data, format_)
