@@ -6,65 +6,64 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterable
+from importlib import import_module
 from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
-from cli.commands import (
-    doctor,
-    enqueue,
-    migrate,
-    models,
-    nightly,
-    pretrain,
-    rejects,
-    repair,
-    rescore,
-    retrain,
-    run,
-    scheduler,
-    sql,
-    status,
-    trainer,
-    up,
-    worker,
-)
 from cli.output import say
 from core.errors import InputError, NifosError
 
 INTERRUPTED = 130
 UNEXPECTED = 1
 
-app = typer.Typer(
-    name="nifos",
-    help="Sentiment labels for Korean texts: crawl files in, SQL tables out.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command()(run.run)
-app.command()(up.up)
-app.command()(enqueue.enqueue)
-app.command()(status.status)
-app.command()(rejects.rejects)
-app.command()(sql.sql)
-app.command()(migrate.migrate)
-app.command()(worker.worker)
-app.command()(trainer.trainer)
-app.command()(scheduler.scheduler)
-app.add_typer(models.app, name="models")
-app.command()(retrain.retrain)
-app.add_typer(nightly.app, name="nightly")
-app.command()(rescore.rescore)
-app.command()(pretrain.pretrain)
-app.command()(repair.retry)
-app.command()(repair.forget)
-app.command()(doctor.doctor)
+# Which module of cli.commands holds each, in the order of the help. Only that one is imported when
+# its command is typed: `status` waits for no pandas.
+COMMANDS = {
+    "run": "run",
+    "up": "up",
+    "enqueue": "enqueue",
+    "status": "status",
+    "rejects": "rejects",
+    "sql": "sql",
+    "migrate": "migrate",
+    "worker": "worker",
+    "trainer": "trainer",
+    "scheduler": "scheduler",
+    "models": "models",
+    "retrain": "retrain",
+    "nightly": "nightly",
+    "rescore": "rescore",
+    "pretrain": "pretrain",
+    "retry": "repair",
+    "forget": "repair",
+    "doctor": "doctor",
+}
+GROUPS = frozenset({"models", "nightly"})
 
 
-@app.callback()
+def make_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The program with these commands, all if not told."""
+    app = typer.Typer(
+        name="nifos",
+        help="Sentiment labels for Korean texts: crawl files in, SQL tables out.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(_options)
+    for name in names:
+        module = import_module(f"cli.commands.{COMMANDS[name]}")
+        if name in GROUPS:
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(getattr(module, name))
+    return app
+
+
 def _options(
     context: typer.Context,
     verbose: Annotated[
@@ -81,7 +80,10 @@ def main() -> None:
         # worker and the scheduler put their own answers in place.
         signal.signal(number, signal.default_int_handler)
     verbose = "-v" in sys.argv[1:2] or "--verbose" in sys.argv[1:2]
+    # Only flags stand before a command. For the help, or a word that is none, it takes all of them.
+    word = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     try:
+        app = make_app([word] if word in COMMANDS else COMMANDS)
         _end(app(standalone_mode=False))
     except NifosError as error:
         _fail(str(error), error.exit_code, verbose)

@@ -23,7 +23,7 @@ from typer.main import get_command
 
 from cli.embedded import EmbeddedServers
 from cli.embedded_redis import find_redis
-from cli.main import app as nifos_app
+from cli.main import make_app
 from core.settings import Settings
 from tests.labelled import write_labelled
 from tests.nights import settle
@@ -77,7 +77,7 @@ def test_every_service_runs_a_command_that_exists(compose: dict[str, Any], servi
     described = compose["services"][service]
     words = [*described.get("entrypoint", ["nifos"]), *described["command"]]
     assert words[0] == "nifos"
-    assert words[1] in get_command(nifos_app).commands  # type: ignore[attr-defined]
+    assert words[1] in get_command(make_app()).commands  # type: ignore[attr-defined]
 
 
 def test_services_wait_for_what_they_need_and_restart(compose: dict[str, Any]) -> None:

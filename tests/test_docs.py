@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from cli.main import app
+from cli.main import make_app
 from tests.acceptance.command import REPOSITORY, Nifos
 
 READMES = ("README.md", "README.ko.md")
@@ -30,7 +30,7 @@ def nifos(tmp_path: Path) -> object:
 
 @pytest.mark.parametrize("name", READMES)
 def test_every_command_is_documented_and_every_documented_one_exists(name: str) -> None:
-    commands = set(get_command(app).commands)  # type: ignore[attr-defined]
+    commands = set(get_command(make_app()).commands)  # type: ignore[attr-defined]
     text = (REPOSITORY / name).read_text(encoding="utf-8")
     documented = set(re.findall(r"nifos ([a-z]+)", text))
     assert documented == commands

@@ -19,8 +19,8 @@ from cli.commands.options import (
     Strict,
     TextColumn,
     TimeColumn,
-    read_options,
 )
+from cli.commands.reading import read_options
 from cli.load import check_request, load, summary
 from cli.output import print_json, progress_bar, stdout
 from cli.services import open_services

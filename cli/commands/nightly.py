@@ -21,8 +21,8 @@ from cli.commands.options import (
     Source,
     TextColumn,
     TimeColumn,
-    read_options,
 )
+from cli.commands.reading import read_options
 from cli.night_requests import Schedule, open_nightly_services, parse_date, read_schedules
 from cli.output import make_table, print_json, stdout
 from core.errors import InputError

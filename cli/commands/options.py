@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options that several commands share. They load nothing that reads files."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from producer.columns import ColumnOptions
-from producer.crawl import ReadOptions
 
 Paths = Annotated[
     list[Path],
@@ -52,18 +49,3 @@ MaxRejectRatio = Annotated[
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Any rejected row makes the exit code 1.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-
-
-def read_options(
-    *,
-    text_column: str | None,
-    id_column: str | None,
-    time_column: str | None,
-    keep: list[str] | None,
-    encoding: str | None,
-    format: str | None = None,  # noqa: A002 - the option's name
-    pattern: str | None = None,
-) -> ReadOptions:
-    """What the options say of how files are read."""
-    columns = ColumnOptions(text_column, id_column, time_column, tuple(keep or ()))
-    return ReadOptions(columns, encoding, format, pattern)

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import typer
 
 from cli.child import run_module
-from cli.commands.options import AsJson, Encoding, Format, Pattern, TextColumn, read_options
+from cli.commands.options import AsJson, Encoding, Format, Pattern, TextColumn
+from cli.commands.reading import read_options
 from cli.output import Bar, print_json, progress_bar, say, stdout
 from cli.services import open_services
 from core.errors import InputError, StoreError

@@ -21,8 +21,8 @@ from cli.commands.options import (
     Strict,
     TextColumn,
     TimeColumn,
-    read_options,
 )
+from cli.commands.reading import read_options
 from cli.load import check_request, load, summary
 from cli.output import duration, make_table, print_json, progress_bar, say, shortened, stdout
 from cli.services import Services, open_services
