@@ -4,95 +4,80 @@
 
 The route is `nifos run` with servers of its own; its time is from the first claim to the last
 commit, as the database's clock saw it, with the start-up beside it. The bare side is the same
-`Classifier` in as many processes of one thread, taking the same chunks from a shared counter.
+`Classifier` in as many processes, taking the same chunks from a shared counter. What the workers
+noted of each part of their chunks is below it: reading, preparing, tokenizing and writing are the
+host's, and say what it could feed a faster device.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from multiprocessing.sharedctypes import Synchronized
-from multiprocessing.synchronize import Barrier
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from producer.chunks import CHUNK_DOCUMENTS
+from benchmarks import machine, report, reviews
+from benchmarks.crew import Crew
+from benchmarks.rounds import interleave, ratio, spread_of
 from sentiment.store import shipped_version
 
+PARTS = ("read_s", "prepare_s", "tokenize_s", "compute_s", "write_s")
+GPU_PROCESSES = 2  # as the worker has them: one's database time beside the other's GPU time
+_SUMS = ", ".join(f"coalesce(sum((timings ->> '{part}')::float), 0) as {part}" for part in PARTS)
 SPAN = (
-    "select extract(epoch from max(finished_at) - min(started_at)) as work_s,"
-    " sum((timings ->> 'read_s')::float) as read_s,"
-    " sum((timings ->> 'predict_s')::float) as predict_s,"
-    " sum(n_labelled) as n from scoring"
+    "select extract(epoch from max(finished_at) - min(started_at)) as work_s,"  # noqa: S608 - ours
+    f" sum(n_labelled) as n, {_SUMS} from scoring"
 )
+Measured = dict[str, float]
 
 
 def main() -> None:
     options = _parse()
     table = pd.read_parquet(options.data, columns=["id", "written_at", "text"]).head(options.rows)
-    rounds: list[dict[str, float]] = []
-    with tempfile.TemporaryDirectory() as scratch:
+    pieces = reviews.in_chunks(table["text"].tolist(), options.processes)
+    bare = Crew(make_bare, options.device, processes=options.processes)
+    with tempfile.TemporaryDirectory() as scratch, bare:
         path = Path(scratch) / "rows.parquet"
         table.to_parquet(path)
-        texts = table["text"].tolist()
-        for number in range(options.rounds):
-            bare_s = measure_bare(texts, options.processes)
-            route = measure_route(path, Path(scratch) / f"home-{number}", options.processes)
-            rounds.append({"bare_s": bare_s, **route})
-            _say(f"round {number + 1}: bare {bare_s:.1f} s, route {route['work_s']:.1f} s")
-    _print(rounds, len(table), options.processes)
-    if options.json:
-        options.json.write_text(json.dumps({"machine": platform.machine(), "rounds": rounds}))
+        homes = (Path(scratch) / f"home-{number}" for number in range(options.rounds))
+        bare.run([piece[:64] for piece in pieces[: options.processes]])
+        sides: dict[str, Callable[[], Measured]] = {
+            "bare": lambda: {"bare_s": bare.run(pieces)[0]},
+            "route": lambda: measure_route(path, next(homes), options.processes, options.device),
+        }
+        gathered = interleave(sides, options.rounds, _say_round)
+    rounds = [gave["bare"] | gave["route"] for gave in gathered]
+    print_rounds(rounds, len(table), options.processes)
+    report.write_json(options.json, rounds, rows=len(table), processes=options.processes)
 
 
-def measure_bare(texts: list[str], processes: int) -> float:
-    """Seconds from when all processes are loaded until the last chunk is predicted."""
-    context = multiprocessing.get_context("spawn")
-    counter, barrier = context.Value("l", 0), context.Barrier(processes + 1)
-    workers = [
-        context.Process(target=_predict, args=(texts, counter, barrier)) for _ in range(processes)
-    ]
-    for worker in workers:
-        worker.start()
-    barrier.wait()
-    start = time.perf_counter()
-    barrier.wait()
-    seconds = time.perf_counter() - start
-    for worker in workers:
-        worker.join()
-    return seconds
-
-
-def _predict(texts: list[str], counter: Synchronized[int], barrier: Barrier) -> None:
+def make_bare(device: str) -> Callable[[list[str]], None]:
+    """The shipped version as a worker loads it, to label one chunk at a time."""
     from sentiment.classifier import Classifier  # noqa: PLC0415 - torch in the children only
 
-    classifier = Classifier.load(shipped_version(), device="auto", threads=1)
-    classifier.predict(texts[:64])
-    barrier.wait()
-    while True:
-        with counter.get_lock():
-            start = counter.value
-            counter.value += CHUNK_DOCUMENTS
-        if start >= len(texts):
-            break
-        classifier.predict(texts[start : start + CHUNK_DOCUMENTS])
-    barrier.wait()
+    classifier = Classifier.load(shipped_version(), device=device, threads=1)
+
+    def label(texts: list[str]) -> None:
+        classifier.predict(texts)
+
+    return label
 
 
-def measure_route(path: Path, home: Path, processes: int) -> dict[str, float]:
+def measure_route(path: Path, home: Path, processes: int, device: str) -> Measured:
     """Seconds of the route's parts, in a home of its own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("NIFOS_")}
-    environment = kept | {"NIFOS_HOME": str(home), "NIFOS_WORKER_PROCESSES": str(processes)}
+    environment = kept | {
+        "NIFOS_HOME": str(home),
+        "NIFOS_WORKER_PROCESSES": str(processes),
+        "NIFOS_DEVICE": device,
+    }
 
     def nifos(*arguments: str) -> Any:
         done = subprocess.run(
@@ -107,39 +92,56 @@ def measure_route(path: Path, home: Path, processes: int) -> dict[str, float]:
     (span,) = nifos("sql", "--format", "json", SPAN)
     if span["n"] != outcome["accepted"] or outcome["failed"]:
         sys.exit(f"the route labelled {span['n']} of {outcome['accepted']} documents")
-    parts = {name: float(span[name]) for name in ("work_s", "read_s", "predict_s")}
+    parts = {name: float(span[name]) for name in ("work_s", *PARTS)}
     return parts | {"start_up_s": outcome["seconds"] - parts["work_s"]}
 
 
-def _print(rounds: list[dict[str, float]], rows: int, processes: int) -> None:
-    middle = {name: statistics.median(r[name] for r in rounds) for name in rounds[0]}
-    ratios = [r["bare_s"] / r["work_s"] for r in rounds]
-    sys.stdout.write(
-        f"{rows:,} texts, {processes} processes of one thread, {len(rounds)} rounds, medians\n\n"
-        f"| side | seconds | documents/s |\n|---|---|---|\n"
-        f"| bare classifier | {middle['bare_s']:.1f} | {rows / middle['bare_s']:,.0f} |\n"
-        f"| route, first claim to last commit | {middle['work_s']:.1f} "
-        f"| {rows / middle['work_s']:,.0f} |\n"
-        f"| route, start-up and load beside it | {middle['start_up_s']:.1f} | |\n\n"
-        f"route / bare: {statistics.median(ratios):.3f} "
-        f"({min(ratios):.3f} to {max(ratios):.3f})\n"
-        f"within the route, per process: read {middle['read_s'] / processes:.2f} s, "
-        f"predict {middle['predict_s'] / processes:.2f} s\n"
+def print_rounds(rounds: list[Measured], rows: int, processes: int) -> None:
+    """The table: both sides, then the route's parts."""
+    route = spread_of(rounds, "work_s").median
+    shown = [
+        (name, spread_of(rounds, column).show(".1f"), f"{rows / middle:,.0f}", part)
+        for name, column, part in (
+            ("bare classifier", "bare_s", ""),
+            ("route, first claim to last commit", "work_s", "100.0%"),
+        )
+        if (middle := spread_of(rounds, column).median)
+    ]
+    start_up = spread_of(rounds, "start_up_s").show(".1f")
+    shown.append(("route, start-up and load beside it", start_up, "", ""))
+    for part in PARTS:
+        each_s = spread_of(rounds, part).median / processes
+        name = f"of it, a process: {part.removesuffix('_s')}"
+        shown.append((name, f"{each_s:.2f}", "", f"{each_s / route:.1%}"))
+    report.print_table(
+        f"{rows:,} texts, {processes} processes of one thread, {len(rounds)} rounds,"
+        " medians (least to most)",
+        ("what", "seconds", "documents/s", "share of the route"),
+        shown,
     )
+    host_s = sum(spread_of(rounds, part).median for part in PARTS if part != "compute_s")
+    report.print_notes(
+        f"Route / bare: {ratio(rounds, 'bare_s', 'work_s').show('.3f')}.",
+        f"All but compute: {1e6 * host_s / rows:.0f} µs a document, so that these processes"
+        f" could feed {processes * rows / host_s:,.0f} documents/s." if host_s else "",
+    )  # fmt: skip
+
+
+def _say_round(number: int, gave: dict[str, Measured]) -> None:
+    both = f"bare {gave['bare']['bare_s']:.1f} s, route {gave['route']['work_s']:.1f} s"
+    report.say(f"round {number}: {both}")
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = report.make_parser(__doc__, device=True)
     parser.add_argument("--data", type=Path, required=True, help="Parquet: id, written_at, text")
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--json", type=Path, help="write the rounds there too")
-    return parser.parse_args()
-
-
-def _say(words: str) -> None:
-    sys.stderr.write(f"{words}\n")
+    parser.add_argument("--processes", type=int, help="by default one a core, two on a GPU")
+    options = parser.parse_args()
+    if options.processes is None:
+        gpu = options.device not in {"auto", "cpu"}
+        options.processes = GPU_PROCESSES if gpu else machine.cores()
+    return options
 
 
 if __name__ == "__main__":

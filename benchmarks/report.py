@@ -13,17 +13,18 @@ from benchmarks import machine
 
 
 def make_parser(
-    doc: str | None, *, rounds: int = 3, device: bool = False
+    doc: str | None, *, rounds: int | None = 3, device: bool = False
 ) -> argparse.ArgumentParser:
-    """A parser with `--rounds`, `--json` and, where it makes sense, `--device`.
+    """A parser with `--json` and, where they make sense, `--rounds` and `--device`.
 
     Args:
         doc: the script's docstring; its first line becomes the help.
-        rounds: the default.
+        rounds: the default; None: the script has no rounds.
         device: whether the script can compute on a GPU.
     """
     parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=rounds)
+    if rounds is not None:
+        parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--json", type=Path, help="write every round and the machine there too")
     if device:
         parser.add_argument(
@@ -41,7 +42,7 @@ def print_table(title: str, headers: Sequence[str], rows: Iterable[Sequence[str]
 
 def print_notes(*notes: str) -> None:
     """What stands under a table, the machine last."""
-    sys.stdout.write("".join(f"\n{note}\n" for note in (*notes, machine.describe())))
+    sys.stdout.write("".join(f"\n{note}\n" for note in (*notes, machine.describe()) if note))
 
 
 def write_json(path: Path | None, rounds: Any, **more: Any) -> None:
