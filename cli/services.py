@@ -15,7 +15,7 @@ from cli.seed import seed_starter
 from core.broker import Celery, connect, make_celery_app
 from core.errors import ModelError
 from core.settings import Settings
-from db.engine import Engine, make_engine, transaction
+from db.engine import ANSWER_S, Engine, make_engine, transaction
 from db.migrate import migrate, require_migrated
 from db.versions import VersionRow, active_version
 from sentiment.store import Store
@@ -32,6 +32,11 @@ class Services:
     app: Celery
     store: Store
     servers: EmbeddedServers | None
+
+    def bounded_engine(self) -> Engine:
+        """An engine for a loop that must not hang on a silent PostgreSQL (`db.silence`)."""
+        assert self.settings.database_url is not None  # noqa: S101 - narrows for the type checker
+        return make_engine(self.settings.database_url.get_secret_value(), answer_s=ANSWER_S)
 
     def require_broker(self) -> None:
         """Refuse to go on without Redis.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, exc
@@ -11,8 +12,10 @@ from sqlalchemy.engine import URL, make_url
 
 from core.errors import DatabaseError, InputError, NifosError
 from db.arrays import adapt_arrays
+from db.silence import BoundedConnection
 
 __all__ = [
+    "ANSWER_S",
     "Connection",
     "Engine",
     "closed_on_error",
@@ -25,6 +28,7 @@ __all__ = [
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 120_000  # the longest statement (forget, a slice of a load) takes seconds
 LOCK_TIMEOUT_MS = 30_000
+ANSWER_S = 45.0  # of workers and feeders: their statements take milliseconds, a lease lasts 60 s
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000  # a stopped process must not hold its rows for ever
 
 UNDEFINED_TABLE = "42P01"
@@ -34,10 +38,16 @@ INSUFFICIENT_PRIVILEGE = "42501"
 PASSING_CLASSES = ("08", "40", "53", "55", "57", "58", "XX")
 
 
-def make_engine(database_url: str, *, pool_size: int = 2) -> Engine:
+def make_engine(database_url: str, *, pool_size: int = 2, answer_s: float | None = None) -> Engine:
     """Build the engine of one process. It connects on first use.
 
     Statement parameters are hidden from every error message, because they hold documents' texts.
+
+    Args:
+        database_url: of PostgreSQL.
+        pool_size: connections that are kept open.
+        answer_s: seconds after which a server that says nothing is given up. For what must not
+            hang, and knows no long statement: `ANSWER_S`. None: however long it takes.
 
     Raises:
         InputError: the URL is not one of PostgreSQL.
@@ -58,15 +68,27 @@ def make_engine(database_url: str, *, pool_size: int = 2) -> Engine:
             "keepalives_count": 3,
             "tcp_user_timeout": 30_000,
             "options": (
-                f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} "
+                f"-c statement_timeout={_statement_ms(answer_s)} -c lock_timeout={LOCK_TIMEOUT_MS} "
                 f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS} "
                 # The server's side too: a machine that lost its power must not keep its locks.
                 "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
             ),
         },
     )
+    event.listen(engine, "do_connect", lambda *given: _connect(answer_s, given[2], given[3]))
     event.listen(engine, "connect", lambda connection, _record: adapt_arrays(connection))
     return engine
+
+
+def _statement_ms(answer_s: float | None) -> int:
+    # The server ends a statement before the client gives the server up.
+    return STATEMENT_TIMEOUT_MS if answer_s is None else round((answer_s - 5) * 1000)
+
+
+def _connect(answer_s: float | None, places: Sequence[Any], names: dict[str, Any]) -> Any:
+    connection = BoundedConnection.connect(*places, **names)
+    connection.answer_s = answer_s
+    return connection
 
 
 def _with_driver(database_url: str) -> URL:

@@ -12,6 +12,8 @@ ACTIVATION = 7_005
 RESCORE = 7_007
 TRAINER = 7_006
 
+FEED_IDLE_S = 30  # longer than any wait for Redis between two statements of a tick
+
 
 def wait_for_migration_lock(connection: Connection) -> None:
     """Hold it until the transaction ends."""
@@ -42,13 +44,27 @@ def release_load_lock(connection: Connection, source_id: int) -> None:
 
 
 def try_feed_lock(connection: Connection) -> bool:
-    """Take the right to feed, until the connection ends or `release_feed_lock`."""
-    return bool(connection.scalar(text("select pg_try_advisory_lock(:kind, 0)"), {"kind": FEED}))
+    """Take the right to feed, until the connection ends or `release_feed_lock`.
+
+    Who takes it and then falls silent, stopped or cut off, loses its connection to the server's
+    `FEED_IDLE_S`, so that another may feed.
+    """
+    row = connection.execute(
+        text(
+            "select pg_try_advisory_lock(:kind, 0),"
+            " set_config('idle_session_timeout', :idle, false)"
+        ),
+        {"kind": FEED, "idle": f"{FEED_IDLE_S}s"},
+    ).one()
+    return bool(row[0])
 
 
 def release_feed_lock(connection: Connection) -> None:
     """Give the right to feed back."""
-    connection.execute(text("select pg_advisory_unlock(:kind, 0)"), {"kind": FEED})
+    connection.execute(
+        text("select pg_advisory_unlock(:kind, 0), set_config('idle_session_timeout', '0', false)"),
+        {"kind": FEED},
+    )
 
 
 def show_trainer(connection: Connection) -> None:

@@ -14,7 +14,7 @@ from core.holder import this_process
 from core.logs import configure_logs
 from core.messages import SCORE_TASK, ScoringKey
 from core.settings import load_settings
-from db.engine import make_engine
+from db.engine import ANSWER_S, make_engine
 from sentiment.store import Store
 from worker.loaded import LoadedVersions
 from worker.score import Scorer
@@ -58,7 +58,7 @@ def _child() -> tuple[LoadedVersions, Scorer]:
     settings = load_settings()
     if settings.database_url is None:
         raise InputError("a worker's child needs NIFOS_DATABASE_URL; start it by `nifos worker`")
-    engine = make_engine(settings.database_url.get_secret_value())
+    engine = make_engine(settings.database_url.get_secret_value(), answer_s=ANSWER_S)
     loaded = LoadedVersions(
         engine,
         Store(settings.store_url, settings.home / "cache"),

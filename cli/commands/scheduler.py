@@ -24,4 +24,4 @@ def scheduler() -> None:
     with open_services(settings) as services:
         say("scheduler: feeding the queue, running the nights")
         with NightWatch(services.engine, ZoneInfo(settings.timezone), settings.max_text_bytes):
-            keep_up(services.engine, services.app, stop)
+            keep_up(services.bounded_engine(), services.app, stop)

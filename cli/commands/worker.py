@@ -34,7 +34,7 @@ def worker(
         exit_code = consume(
             services.app,
             processes=count_processes(services.settings),
-            on_ready=lambda: start_upkeep(services.engine, services.app),
+            on_ready=lambda: start_upkeep(services.bounded_engine(), services.app),
         )
     raise typer.Exit(exit_code)
 

@@ -53,12 +53,12 @@ def at_point(point: str, action: str) -> Callable[[Stage, Random], bool]:
 def for_a_while(
     begin: Callable[[Stage], None], end: Callable[[Stage], None], seconds: float
 ) -> Callable[[Stage, Random], bool]:
-    """A fault that lasts so long, and some seconds more or less."""
+    """A fault that lasts so long, or up to half as long again."""
 
     def do(stage: Stage, random: Random) -> bool:
         begin(stage)
         try:
-            time.sleep(seconds * random.uniform(0.5, 1.5))
+            time.sleep(seconds * random.uniform(1.0, 1.5))
         finally:
             end(stage)
         return True

@@ -64,8 +64,10 @@ class Proxy:
     def __exit__(self, *_error: object) -> None:
         self.refuse()
         self.reset_all()
+        self._do(self._last_links())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
 
     def listen(self) -> None:
         """Take connections, on the port of before."""
@@ -101,6 +103,12 @@ class Proxy:
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
+
+    async def _last_links(self) -> None:
+        while len(asyncio.all_tasks()) > 1:  # this one
+            for link in list(self._links):
+                link.reset()
+            await asyncio.sleep(0.01)
 
     async def _take(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         try:

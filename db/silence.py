@@ -1,0 +1,36 @@
+"""A connection that gives a silent server up.
+
+TCP itself notices a peer that is gone. It does not notice one whose kernel still acknowledges what
+is sent while nothing behind it answers: a stopped server, a hung disk, a balancer that lost its
+other side. Without this, a process that waits there waits for ever, and looks alive.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+
+T = TypeVar("T")
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """Waits `answer_s` seconds for each answer, then closes itself and fails.
+
+    What was asked may have happened: the caller is in doubt, as after any lost connection.
+    """
+
+    answer_s: float | None = None
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """Consume a generator of the protocol, as the class above does, but not for ever."""
+        timeout = self.answer_s if timeout is None else timeout
+        began = time.monotonic()
+        try:
+            return super().wait(gen, interval, timeout)
+        except psycopg.OperationalError:
+            if timeout is not None and time.monotonic() - began >= timeout:
+                self.pgconn.finish()  # its answer may yet come, to another question
+            raise

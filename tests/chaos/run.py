@@ -1,0 +1,102 @@
+"""`make chaos`: random faults by seeds, with a table, a JSON file and an exit code in the end.
+
+python -m tests.chaos.run --seeds 1 2 3 --faults 1000 --output chaos.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.chaos.faults import FAULTS
+from tests.chaos.schedule import Outcome, Schedule, Tally
+from tests.chaos.single import try_alone
+from tests.chaos.stage import Stage
+
+console = Console(width=100)
+
+
+def main() -> int:
+    """Run; 1 where an invariant was broken."""
+    options = _options()
+    home = Path(options.home or tempfile.mkdtemp(prefix="nifos-chaos-"))
+    outcomes = [_run(home / f"seed-{seed}", seed, options) for seed in options.seeds]
+    outcomes = [outcome for outcome in outcomes if outcome]
+    console.print(_table(outcomes))
+    found = [outcome.as_json() for outcome in outcomes]
+    (home / "outcome.json").write_text(json.dumps(found, indent=1, ensure_ascii=False))
+    if options.output:
+        options.output.write_text((home / "outcome.json").read_text())
+    broken = [words for outcome in outcomes for words in outcome.broken]
+    for words in broken:
+        console.print(f"BROKEN {words}", markup=False, soft_wrap=True)
+    console.print(f"logs, ledgers and data: {home}", markup=False)
+    return 1 if broken else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--faults", type=int, default=1_000, help="of all seeds together")
+    parser.add_argument("--single", nargs="*", help="each fault alone: all, or those with a word")
+    parser.add_argument("--home", help="where data and logs go; a temporary directory")
+    parser.add_argument("--output", type=Path, help="a JSON file of all outcomes")
+    return parser.parse_args()
+
+
+def _run(home: Path, seed: int, options: argparse.Namespace) -> Outcome:
+    console.print(f"seed {seed}: {home}", markup=False)
+    with Stage(home) as stage:
+        if options.single is not None:
+            return _singles(stage, seed, options.single)
+        share = -(-options.faults // len(options.seeds))
+        return Schedule(stage, seed, say=lambda words: console.print(words, markup=False)).run(
+            share
+        )
+
+
+def _singles(stage: Stage, seed: int, words: list[str]) -> Outcome:
+    outcome, random = Outcome(seed), Random(seed)
+    for name, fault in FAULTS.items():
+        if words and not any(word in name for word in words):
+            continue
+        recovery_s, broken = try_alone(stage, fault, random)
+        outcome.faults[name] = Tally(struck=1, seconds=recovery_s)
+        outcome.recoveries_s.append(recovery_s)
+        outcome.broken += broken
+        outcome.documents = len(stage.ledger.expected)
+        console.print(f"{name}: at rest after {recovery_s:.1f} s", *broken, markup=False)
+    return outcome
+
+
+def _table(outcomes: list[Outcome]) -> Table:
+    table = Table("fault", "struck", "found nothing to hit", title="faults")
+    total: dict[str, Tally] = {}
+    for outcome in outcomes:
+        for name, tally in outcome.faults.items():
+            before = total.get(name, Tally())
+            total[name] = replace(
+                before, struck=before.struck + tally.struck, missed=before.missed + tally.missed
+            )
+    for name, tally in sorted(total.items()):
+        table.add_row(name, str(tally.struck), str(tally.missed))
+    slowest = max((s for outcome in outcomes for s in outcome.recoveries_s), default=0.0)
+    documents = sum(outcome.documents for outcome in outcomes)
+    table.caption = (
+        f"{sum(outcome.struck for outcome in outcomes):,} faults, {documents:,} documents,"
+        f" slowest recovery {slowest:.1f} s,"
+        f" {sum(len(outcome.broken) for outcome in outcomes)} findings"
+    )
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

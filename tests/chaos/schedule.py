@@ -1,0 +1,129 @@
+"""Random faults by a seed: rounds of them upon one another, each followed by rest and judgement."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from random import Random
+from typing import Any
+
+from tests.chaos.fault import Fault
+from tests.chaos.faults import FAULTS
+from tests.chaos.load import Load
+from tests.chaos.settle import settle
+from tests.chaos.stage import Stage
+
+ROUND_FAULTS = 40
+AT_ONCE = 5
+GAP_S = 0.5  # on average, between one fault's begin and the next one's
+LONG_FAULTS = 2  # of a round; they hold as long as all its other faults together
+
+
+@dataclass
+class Tally:
+    """What became of one kind of fault."""
+
+    struck: int = 0
+    missed: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class Outcome:
+    """What a run shows."""
+
+    seed: int
+    faults: dict[str, Tally] = field(default_factory=dict)
+    recoveries_s: list[float] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    documents: int = 0
+    crashes_retried: int = 0
+    seconds: float = 0.0
+
+    @property
+    def struck(self) -> int:
+        """Faults that hit something."""
+        return sum(tally.struck for tally in self.faults.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """For the file of a run."""
+        return asdict(self) | {"struck": self.struck}
+
+
+def choose_round(random: Random, count: int, faults: Sequence[Fault]) -> list[Fault]:
+    """The faults of one round, the long ones first, so that the others fall into them."""
+    short = [fault for fault in faults if not fault.long_s]
+    long = [fault for fault in faults if fault.long_s]
+    n_long = min(LONG_FAULTS, len(long), count)
+    chosen = random.sample(long, n_long)
+    weights = [fault.weight for fault in short]
+    return chosen + random.choices(short, weights, k=count - n_long) if short else chosen
+
+
+class Schedule:
+    """Runs rounds on a stage until so many faults have struck."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        seed: int,
+        faults: Sequence[Fault] = tuple(FAULTS.values()),
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self._stage = stage
+        self._random = Random(seed)
+        self._faults = faults
+        self._say = say
+        self._parts = {fault.part: threading.Lock() for fault in faults if fault.part}
+        self._lock = threading.Lock()
+        self.outcome = Outcome(seed)
+
+    def run(self, count: int, *, round_faults: int = ROUND_FAULTS) -> Outcome:
+        """Until so many faults have struck, or an invariant is broken."""
+        began = time.monotonic()
+        while self.outcome.struck < count and not self.outcome.broken:
+            wanted = min(round_faults, count - self.outcome.struck)
+            self._round(choose_round(self._random, wanted, self._faults))
+            self.outcome.seconds = time.monotonic() - began
+            self._tell()
+        self.outcome.documents = len(self._stage.ledger.expected)
+        return self.outcome
+
+    def _round(self, faults: Sequence[Fault]) -> None:
+        with Load(self._stage, Random(self._random.random())):
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                for fault in faults:
+                    pool.submit(self._do, fault, Random(self._random.random()))
+                    time.sleep(self._random.expovariate(1 / GAP_S))
+            since = time.monotonic()
+        recovery_s, broken = settle(self._stage, since)
+        self.outcome.recoveries_s.append(round(recovery_s, 1))
+        self.outcome.broken += broken
+
+    def _do(self, fault: Fault, random: Random) -> None:
+        began = time.monotonic()
+        struck, broken = False, []
+        try:
+            with self._parts.get(fault.part, threading.Lock()):
+                began = time.monotonic()
+                struck = fault.do(self._stage, random)
+        except Exception as error:  # noqa: BLE001 - what a fault runs into is a finding
+            broken = [f"{fault.name}: {type(error).__name__}: {error}"]
+        with self._lock:
+            self.outcome.broken += broken
+            tally = self.outcome.faults.setdefault(fault.name, Tally())
+            tally.struck += struck
+            tally.missed += not struck
+            tally.seconds += time.monotonic() - began
+
+    def _tell(self) -> None:
+        outcome = self.outcome
+        self._say(
+            f"seed {outcome.seed}: {outcome.struck} faults in {outcome.seconds:.0f} s,"
+            f" {len(self._stage.ledger.expected):,} documents,"
+            f" at rest after {outcome.recoveries_s[-1]} s"
+            + "".join(f"\n  BROKEN {words}" for words in outcome.broken)
+        )
