@@ -125,7 +125,7 @@ def release_crawl(
 
 
 def _hold_active_version(connection: Connection) -> Row[tuple[int, str]]:
-    statement = text("select id, name from version where state = 'active' for share")
+    statement = text("select id, name from hold_active_version()")
     # Twice: the first may have waited for an activation, and then sees neither the old nor the new.
     version = connection.execute(statement).one_or_none()
     version = version or connection.execute(statement).one_or_none()

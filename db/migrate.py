@@ -13,24 +13,32 @@ from sqlalchemy import Connection, Engine
 from core.errors import DatabaseError
 from db.engine import transaction
 from db.locks import wait_for_migration_lock
+from db.roles import act_as_owner, grant_rights, prepare_roles
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def migrate(engine: Engine) -> bool:
-    """Apply what is missing, in one transaction, one process at a time.
+    """Apply what is missing, in one transaction, one process at a time; the roles' rights too.
 
     Returns:
-        Whether anything was applied.
+        Whether any table was changed.
+
+    Raises:
+        DatabaseError: roles are lacking and may not be made; the message says by what statements.
     """
     with transaction(engine) as connection:
+        prepare_roles(connection)
+    with transaction(engine) as connection:
         wait_for_migration_lock(connection)
-        if _revision(connection) == _newest():
-            return False
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        return True
+        act_as_owner(connection)
+        applied = _revision(connection) != _newest()
+        if applied:
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+        grant_rights(connection)
+        return applied
 
 
 def require_migrated(engine: Engine) -> None:
