@@ -70,7 +70,7 @@ update scoring s set
     n_failed = case when e.tries >= :most then c.n_documents else 0 end,
     finished_at = case when e.tries >= :most then now() end,
     tries = e.tries, watched = s.watched or :suspects,
-    lease_until = null, holder = null, published_at = null, reason = :reason,
+    lease_until = null, holder = null, place = null, published_at = null, reason = :reason,
     next_try_at = now() + make_interval(secs => :delay_s * greatest(e.tries, 1))
 from ended e join chunk c on c.id = e.chunk_id
 where s.chunk_id = e.chunk_id and s.version_id = e.version_id
