@@ -18,7 +18,7 @@ from trainer.encoding import Encoded
 
 
 class Windows(Dataset[Mapping[str, Any]]):
-    """Encoded windows as rows `input_ids`, `labels`."""
+    """Encoded windows as rows `input_ids`, `labels`, and `targets` where there are some."""
 
     def __init__(self, encoded: Encoded) -> None:
         self._encoded = encoded
@@ -27,10 +27,12 @@ class Windows(Dataset[Mapping[str, Any]]):
         return len(self._encoded.input_ids)
 
     def __getitem__(self, place: int) -> dict[str, Any]:
-        return {
+        row = {
             "input_ids": self._encoded.input_ids[place],
             "labels": int(self._encoded.label_ids[place]),
         }
+        targets = self._encoded.targets
+        return row if targets is None else row | {"targets": targets[place]}
 
 
 class GroupedOrder(Sampler[int]):
@@ -77,7 +79,10 @@ def longest_first(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def collate(rows: list[Mapping[str, Any]], pad_id: int) -> dict[str, torch.Tensor]:
-    """Pad rows to their longest: `input_ids` and `attention_mask` int64 [rows, tokens]."""
+    """Pad rows to their longest: `input_ids` and `attention_mask` int64 [rows, tokens].
+
+    `targets`, where rows have them, are float32 [rows, labels].
+    """
     longest = max(len(row["input_ids"]) for row in rows)
     input_ids = np.full((len(rows), longest), pad_id, dtype=np.int64)
     mask = np.zeros((len(rows), longest), dtype=np.int64)
@@ -85,8 +90,11 @@ def collate(rows: list[Mapping[str, Any]], pad_id: int) -> dict[str, torch.Tenso
         ids = row["input_ids"]
         input_ids[place, : len(ids)] = ids
         mask[place, : len(ids)] = 1
-    return {
+    batch = {
         "input_ids": torch.from_numpy(input_ids),
         "attention_mask": torch.from_numpy(mask),
         "labels": torch.tensor([row["labels"] for row in rows]),
     }
+    if "targets" in rows[0]:
+        batch["targets"] = torch.from_numpy(np.stack([row["targets"] for row in rows]))
+    return batch

@@ -49,6 +49,8 @@ def fingerprint(
             digest.update(ids.tobytes())
         digest.update(encoded.lengths().tobytes())
         digest.update(encoded.label_ids.tobytes())
+        if encoded.targets is not None:
+            digest.update(encoded.targets.tobytes())
     return digest.hexdigest()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,12 @@ class Encoded:
     """int64 [windows]: the label of each window's text."""
     owners: NDArray[np.int64]
     """int64 [windows]: the place of each window's text."""
+    targets: NDArray[np.float32] | None = None
+    """float32 [windows, labels]: what a fit is to say instead of the label; rows sum to 1."""
+
+    def with_targets(self, targets: NDArray[np.float32]) -> Encoded:
+        """The same windows with what a fit is to say of each text: float32 [texts, labels]."""
+        return replace(self, targets=targets[self.owners])
 
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each window: int64 [windows]."""

@@ -1,7 +1,8 @@
 """The library's Trainer, mended where it falls short of this fit.
 
-The loss is weighted by class and normalised over the whole batch; a batch that the memory does not
-hold is computed in pieces; evaluation counts texts, not windows.
+The loss is to the labels, or to a teacher's targets where there are some. It is weighted by class
+and normalised over the whole batch; a batch that the memory does not hold is computed in pieces;
+evaluation counts texts, not windows.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class FitTrainer(CheckpointedTrainer):
         self._seen += len(labels)
         loss = torch.nn.functional.cross_entropy(
             outputs.logits.float(),
-            labels,
+            inputs.get("targets", labels),
             weight=self._class_weights,
             label_smoothing=self._label_smoothing,
             reduction="sum",
@@ -95,7 +96,7 @@ class FitTrainer(CheckpointedTrainer):
             DeviceError: it does not hold a single row.
         """
         inputs = self._prepare_inputs(inputs)
-        total = self._class_weights[inputs["labels"]].sum()
+        total = self._weight(inputs)
         step = super().training_step
         before = self._right, self._seen
         while True:
@@ -106,6 +107,11 @@ class FitTrainer(CheckpointedTrainer):
             model.zero_grad()
             self._right, self._seen = before
             self._halve(len(inputs["labels"]))
+
+    def _weight(self, inputs: dict[str, Tensor]) -> Tensor:
+        if "targets" in inputs:
+            return (inputs["targets"] * self._class_weights).sum()
+        return self._class_weights[inputs["labels"]].sum()
 
     def prediction_step(self, *given: Any, **_others: Any) -> Any:
         """Logits of one batch, in pieces if the memory is too small. The loss is measured later."""

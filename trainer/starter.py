@@ -18,7 +18,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from core.errors import InputError, NifosError
 from sentiment import metrics
@@ -40,24 +42,28 @@ from trainer.report import CalibrationFacts, write_report
 from trainer.retrain_data import RetrainData
 from trainer.split import dataset_split
 from trainer.starter_facts import page_facts, training_facts
-from trainer.workdir import hold_workdir
+from trainer.teacher import teach
+from trainer.workdir import hold_workdir, whole_file
 
 VALIDATION_SHARE = 0.02  # 13,000 reviews: macro-F1 to about half a point
 BATCH_ROWS = 64  # as in pre-training: steps count more than exact ones
 WARMUP_SHARE = 0.03
 EVALUATIONS = 4  # an epoch
-MODEL = NewModel(layers=4, width=256, embedding=128, vocabulary=24_000)
+BALANCE = 0.4  # between the classes as they are, 0, and as if they were equally frequent, 1
+MODEL = NewModel(layers=3, width=256, embedding=256, vocabulary=16_000)
 
 
 @dataclass(frozen=True)
 class StarterSettings:
     """What the command line chooses."""
 
-    passes: float = 1.0
-    """Of the pre-training."""
+    passes: float = 0.0
+    """Of the pre-training; 0: none."""
     epochs: float = 1.5
     learning_rate: float = 5e-4
-    dropout: float = 0.1
+    dropout: float = 0.0
+    teacher: float = 0.6
+    """Its share of what the fit is to say; 0: none."""
     seed: int = 0
 
 
@@ -137,9 +143,10 @@ def _pretrained(rows: RetrainData, work: Path, settings: StarterSettings) -> Bas
         model, tokenizer, windows = new_discriminator(
             rows.texts("train"), MODEL, seed=settings.seed, kept=work / "vocabulary.json"
         )
-        _say(f"pre-training {model.num_parameters():,} parameters on {len(windows):,} windows")
-        how = PretrainSettings(passes=settings.passes, seed=settings.seed)
-        pretrain(model, tokenizer, windows, how, work, on_progress=_tell_pretraining)
+        _say(f"{model.num_parameters():,} parameters, {len(windows):,} windows")
+        if settings.passes:
+            how = PretrainSettings(passes=settings.passes, seed=settings.seed)
+            pretrain(model, tokenizer, windows, how, work, on_progress=_tell_pretraining)
         save_base(model, tokenizer, directory, {})
     store = Store(str(work / "no-versions"), work)
     return load_base(str(directory), store, dropout=settings.dropout, seed=settings.seed)
@@ -150,6 +157,8 @@ def _fit(rows: RetrainData, base: Base, work: Path, settings: StarterSettings) -
         encode(base.tokenizer, rows.texts(side), rows.label_ids(side), PADDING_LENGTH)
         for side in ("train", "validation")
     )
+    if settings.teacher:
+        train = train.with_targets(_taught(rows, work, settings))
     balanced = resolve_class_weights("balanced", rows.label_ids("train")) or ()
     fit = FitSettings(
         learning_rate=settings.learning_rate,
@@ -160,13 +169,28 @@ def _fit(rows: RetrainData, base: Base, work: Path, settings: StarterSettings) -
         evaluations_per_epoch=EVALUATIONS,
         # A falling rate gains most at its end: the best weights are kept, nothing is cut short.
         patience=math.ceil(EVALUATIONS * settings.epochs),
-        # Half-way between the classes as they are and as if they were equally frequent.
-        class_weights=tuple(round(weight**0.5, 6) for weight in balanced),
+        class_weights=tuple(round(weight**BALANCE, 6) for weight in balanced),
         seed=settings.seed,
     )
     return train_with_early_stopping(
         base.model, train, validation, fit, work, on_progress=_tell_fit
     )
+
+
+def _taught(rows: RetrainData, work: Path, settings: StarterSettings) -> NDArray[np.float32]:
+    kept = work / "targets.npy"
+    if not kept.exists():
+        targets = teach(
+            rows.texts("train"),
+            rows.label_ids("train"),
+            share=settings.teacher,
+            seed=settings.seed,
+            on_part=lambda part, parts: _say(f"teacher {part} of {parts}"),
+        )
+        with whole_file(kept) as aside, aside.open("wb") as file:
+            np.save(file, targets)
+    loaded: NDArray[np.float32] = np.load(kept)
+    return loaded
 
 
 def _calibrate(version: Path, rows: RetrainData) -> CalibrationFacts:

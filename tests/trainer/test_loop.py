@@ -104,6 +104,29 @@ def test_pieces_add_up_to_the_gradient_of_the_batch(tmp_path: Path, piece_rows: 
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("piece_rows", [16, 5])
+def test_targets_take_the_place_of_labels(tmp_path: Path, piece_rows: int) -> None:
+    parts = make_parts(60, dropout=0.0)
+    rows = parts.train.owners.max() + 1
+    targets = np.random.default_rng(0).dirichlet([1, 1, 1], rows).astype(np.float32)
+    taught = dataclasses.replace(parts, train=parts.train.with_targets(targets))
+    batch = _batch(taught)
+    wanted = batch["targets"]
+    np.testing.assert_array_equal(wanted, targets[parts.train.owners[:16]])
+    plain = copy.deepcopy(parts.model).train()
+    logits = plain(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    smooth = (1 - SMOOTHING) * wanted + SMOOTHING / 3
+    weights = torch.tensor(WEIGHTS)
+    expected = -(smooth * weights * logits.log_softmax(1)).sum() / (wanted * weights).sum()
+    expected.backward()
+    trainer = _trainer(taught, tmp_path)
+    trainer.piece_rows = piece_rows
+    assert trainer.training_step(parts.model, batch).item() == pytest.approx(expected.item(), 1e-5)
+    found = _gradients(parts.model)
+    for name, value in _gradients(plain).items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("where", ["forward", "backward"])
 def test_a_batch_that_the_memory_does_not_hold_is_computed_in_pieces(
     tmp_path: Path, where: str
