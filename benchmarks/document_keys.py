@@ -9,11 +9,9 @@ with the two foreign keys that it had before; and with nothing of the kind.
 from __future__ import annotations
 
 import argparse
-import random
-import statistics
-import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -21,9 +19,10 @@ import psycopg
 import pyarrow as pa
 import pyarrow.csv
 
+from benchmarks import report
+from benchmarks.databases import fresh_database
+from benchmarks.rounds import interleave, ratio, spread_of
 from cli.embedded import EmbeddedServers
-from db.engine import make_engine
-from db.migrate import migrate
 from producer.slices import SLICE_ROWS
 
 WITHOUT = "alter table document disable trigger document_chunk_fk"
@@ -41,15 +40,29 @@ COPY = (
 def main() -> None:
     options = _parse()
     slices = make_slices(pd.read_parquet(options.data).head(options.rows))
-    seconds: dict[str, list[float]] = {name: [] for name in VARIANTS}
     with (
         tempfile.TemporaryDirectory() as scratch,
         EmbeddedServers(Path(scratch) / "home", redis=False) as servers,
     ):
-        for _round in range(options.rounds):
-            for name in random.sample(list(VARIANTS), len(VARIANTS)):
-                seconds[name].append(measure(servers.database_url, VARIANTS[name], slices))
-    _print(seconds, options.rows)
+        sides = {
+            name: partial(measure, servers.database_url, change, slices)
+            for name, change in VARIANTS.items()
+        }
+        rounds = interleave(sides, options.rounds)
+    report.print_table(
+        f"{options.rows:,} rows, {options.rounds} rounds, medians (least to most)",
+        ("a document's chunk is made sure of by", "microseconds a row", "ratio"),
+        [
+            (
+                name,
+                f"{1e6 * spread_of(rounds, name).median / options.rows:.2f}",
+                ratio(rounds, name, "neither").show(".2f"),
+            )
+            for name in VARIANTS
+        ],
+    )
+    report.print_notes()
+    report.write_json(options.json, rounds, rows=options.rows)
 
 
 def make_slices(table: pd.DataFrame) -> list[bytes]:
@@ -64,47 +77,28 @@ def make_slices(table: pd.DataFrame) -> list[bytes]:
     return slices
 
 
-def measure(url: str, change: str, slices: list[bytes]) -> float:
+def measure(server_url: str, change: str, slices: list[bytes]) -> float:
     """Seconds to copy all slices into a fresh database, each committed."""
-    head, _, query = url.partition("?")
-    fresh = f"{head.rpartition('/')[0]}/keys?{query}"
-    with psycopg.connect(url, autocommit=True) as server:
-        server.execute("create database keys")
-        engine = make_engine(fresh)
-        migrate(engine)
-        engine.dispose()
-        with psycopg.connect(fresh, autocommit=True) as connection:
-            connection.execute("insert into source (name) values ('blog')")
-            connection.execute("insert into crawl (source_id) values (1)")
-            connection.execute("insert into chunk (crawl_id, n_documents) values (1, 1)")
-            if change:
-                connection.execute(change)
-            start = time.perf_counter()
-            for csv in slices:
-                with connection.cursor() as cursor, cursor.copy(COPY) as copy:
-                    copy.write(csv)
-            seconds = time.perf_counter() - start
-        server.execute("drop database keys with (force)")
-        server.execute("checkpoint")
-    return seconds
-
-
-def _print(seconds: dict[str, list[float]], rows: int) -> None:
-    sys.stdout.write("| a document's chunk is made sure of by | microseconds a row | ratio |\n")
-    sys.stdout.write("|---|---|---|\n")
-    for name, each in seconds.items():
-        ratios = [a / b for a, b in zip(each, seconds["neither"], strict=True)]
-        sys.stdout.write(
-            f"| {name} | {1e6 * statistics.median(each) / rows:.2f} | "
-            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |\n"
-        )
+    with (
+        fresh_database(server_url, "keys") as url,
+        psycopg.connect(url, autocommit=True) as connection,
+    ):
+        connection.execute("insert into source (name) values ('blog')")
+        connection.execute("insert into crawl (source_id) values (1)")
+        connection.execute("insert into chunk (crawl_id, n_documents) values (1, 1)")
+        if change:
+            connection.execute(change)
+        start = time.perf_counter()
+        for csv in slices:
+            with connection.cursor() as cursor, cursor.copy(COPY) as copy:
+                copy.write(csv)
+        return time.perf_counter() - start
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = report.make_parser(__doc__, rounds=5)
     parser.add_argument("--data", type=Path, required=True, help="Parquet: id, written_at, text")
     parser.add_argument("--rows", type=int, default=400_000)
-    parser.add_argument("--rounds", type=int, default=5)
     return parser.parse_args()
 
 

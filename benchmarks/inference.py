@@ -46,7 +46,7 @@ def main() -> None:
     device = resolve_device(options.device)
     rows = options.rows or ROWS[options.shape] * (1 if device == "cpu" else GPU_TIMES)
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as crews:
-        version = shapes.version_of(options.shape, Path(scratch))
+        version = options.version or shapes.version_of(options.shape, Path(scratch))
         texts = reviews.distinct_texts(options.data, rows)
         lengths = shapes.token_lengths(version, texts)
         sides = list_sides(version, device, options.processes, Path(scratch) / "engines")
@@ -64,12 +64,12 @@ def main() -> None:
             runs[f"peak {precision}"] = partial(_peak, crew, precision, processes)
         measured = interleave(runs, options.rounds, _say_round)
     print_rounds(
-        f"{options.shape} shape on {device}: {len(texts):,} reviews, {lengths.mean():.1f} tokens"
+        f"{version.name} shape on {device}: {len(texts):,} reviews, {lengths.mean():.1f} tokens"
         f" on average; {options.rounds} rounds, medians (least to most)",
         measured,
         sides,
     )
-    report.write_json(options.json, measured, shape=options.shape, device=device, rows=len(texts))
+    report.write_json(options.json, measured, shape=version.name, device=device, rows=len(texts))
 
 
 class Run:
@@ -143,6 +143,7 @@ def _parse() -> argparse.Namespace:
     parser = report.make_parser(__doc__, device=True)
     parser.add_argument("--data", type=Path, required=True, help="Parquet with a column text")
     parser.add_argument("--shape", choices=shapes.SHAPES, default="base")
+    parser.add_argument("--version", type=Path, help="another version's directory instead")
     parser.add_argument("--rows", type=int, help="that our engines label each round")
     parser.add_argument("--processes", type=int, default=machine.cores())
     return parser.parse_args()

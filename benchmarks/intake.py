@@ -13,15 +13,11 @@ is printed.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -29,11 +25,12 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import psycopg
 
+from benchmarks import report
+from benchmarks.databases import fresh_database
+from benchmarks.rounds import ratio, spread_of
 from cli.embedded import EmbeddedServers
 from cli.embedded_cluster import find_postgres
-from db import versions
-from db.engine import make_engine, transaction
-from db.migrate import migrate
+from db.engine import make_engine
 from producer.crawl import ReadOptions, find_files
 from producer.ingest import Progress, ingest
 
@@ -59,8 +56,7 @@ def main() -> None:
             result: Any = bench.grow(table, options.millions)
         else:
             result = bench.compare(table, options.rounds)
-    if options.json:
-        options.json.write_text(json.dumps(result))
+    report.write_json(options.json, result, rows=len(table))
 
 
 class Bench:
@@ -82,7 +78,7 @@ class Bench:
             for name, path in files.items():
                 one[name], one[f"{name}, again"] = self._twice(path)
             measured.append(one)
-            _say(f"round {number + 1}: floor {floor:,.0f} rows/s")
+            report.say(f"round {number + 1}: floor {floor:,.0f} rows/s")
         _print_comparison(measured, len(table))
         return measured
 
@@ -94,47 +90,26 @@ class Bench:
         for copy in range(copies):
             under = table.assign(id=table["id"] + f"-{copy}")
             under.to_parquet(directory / f"{copy:03}.parquet", index=False)
-        with self._database() as url:
+        with fresh_database(self._url, "intake") as url:
             found = _in_child(url, directory)
         _print_growth(found)
         return found
 
     def _twice(self, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-        with self._database() as url:
+        with fresh_database(self._url, "intake") as url:
             first, second = _in_child(url, path), _in_child(url, path)
         if first["rejected"] or second["accepted"]:
             sys.exit(f"{path.name}: {first} and then {second}")
         return first, second
 
     def _floor_s(self, copied: Path) -> float:
-        with self._database() as url:
+        with fresh_database(self._url, "intake") as url:
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute(FLOOR_TABLE)
             command = rf"\copy floor (external_id, written_at, text) from '{copied}' csv"
             start = time.perf_counter()
             subprocess.run([find_postgres() / "psql", url, "-q", "-c", command], check=True)
             return time.perf_counter() - start
-
-    @contextmanager
-    def _database(self) -> Iterator[str]:
-        """An empty database of ours, with an active version."""
-        with psycopg.connect(self._url, autocommit=True) as connection:
-            connection.execute("create database intake")
-            head, _, query = self._url.partition("?")
-            url = f"{head.rpartition('/')[0]}/intake?{query}"
-            engine = make_engine(url)
-            migrate(engine)
-            with transaction(engine) as session:
-                version_id = versions.register_version(
-                    session, name="none", store_path="none", checksums={}, metrics={}
-                )
-                versions.activate_version(session, version_id)
-            engine.dispose()
-            try:
-                yield url
-            finally:
-                connection.execute("drop database intake with (force)")
-                connection.execute("checkpoint")
 
 
 def write_files(table: pd.DataFrame, directory: Path) -> dict[str, Path]:
@@ -191,48 +166,49 @@ def peak_mb() -> float:
 
 
 def _print_comparison(measured: list[dict[str, Any]], rows: int) -> None:
-    sys.stdout.write(
-        f"{rows:,} rows, {len(measured)} rounds, medians (least to most)\n\n"
-        "| what | rows/s | share of the floor | peak memory, MB |\n|---|---|---|---|\n"
-    )
+    rates = [{name: of["rate"] for name, of in one.items()} for one in measured]
+    shown = []
     for name in measured[0]:
-        rates = [one[name]["rate"] for one in measured]
-        ratios = [one[name]["rate"] / one["floor"]["rate"] for one in measured]
-        peaks = [one[name].get("peak_mb") for one in measured]
-        sys.stdout.write(
-            f"| {FLOOR_NAME if name == 'floor' else name} "
-            f"| {statistics.median(rates):,.0f} | {statistics.median(ratios):.2f} "
-            f"({min(ratios):.2f} to {max(ratios):.2f}) "
-            f"| {'' if None in peaks else f'{max(peaks):.0f}'} |\n"
+        peaks = [one[name]["peak_mb"] for one in measured if "peak_mb" in one[name]]
+        shown.append(
+            (
+                FLOOR_NAME if name == "floor" else name,
+                f"{spread_of(rates, name).median:,.0f}",
+                ratio(rates, name, "floor").show(".2f"),
+                f"{max(peaks):.0f}" if peaks else "",
+            )
         )
+    report.print_table(
+        f"{rows:,} rows, {len(measured)} rounds, medians (least to most)",
+        ("what", "rows/s", "share of the floor", "peak memory, MB"),
+        shown,
+    )
+    report.print_notes()
 
 
 def _print_growth(found: dict[str, Any]) -> None:
-    sys.stdout.write("| million | rows/s |\n|---|---|\n")
-    rates: list[float] = []
+    rates: list[tuple[int, float]] = []
     before, *marks = found["marks"]
     for rows, seconds in marks:
         if rows // MILLION > before[0] // MILLION:
-            rates.append((rows - before[0]) / (seconds - before[1]))
-            sys.stdout.write(f"| {rows // MILLION} | {rates[-1]:,.0f} |\n")
+            rates.append((rows // MILLION, (rows - before[0]) / (seconds - before[1])))
             before = (rows, seconds)
-    sys.stdout.write(
-        f"\nlast / first: {rates[-1] / rates[0]:.2f}; {found['read']:,} rows in all, "
-        f"{found['rate']:,.0f} rows/s; peak memory {found['peak_mb']:.0f} MB\n"
+    report.print_table(
+        f"{found['read']:,} rows in one crawl",
+        ("million", "rows/s"),
+        [(f"{million}", f"{rate:,.0f}") for million, rate in rates],
+    )
+    report.print_notes(
+        f"Last / first: {rates[-1][1] / rates[0][1]:.2f}; {found['rate']:,.0f} rows/s in all;"
+        f" peak memory {found['peak_mb']:.0f} MB."
     )
 
 
-def _say(words: str) -> None:
-    sys.stderr.write(f"{words}\n")
-
-
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = report.make_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="Parquet: id, written_at, text")
     parser.add_argument("--rows", type=int, default=None, help="the first so many; all by default")
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--millions", type=int, default=0, help="grow to so many million rows")
-    parser.add_argument("--json", type=Path, help="write what was measured there too")
     return parser.parse_args()
 
 

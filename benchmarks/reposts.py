@@ -37,9 +37,9 @@ def main() -> None:
     processes = options.processes if device == "cpu" else 1
     texts = reviews.distinct_texts(options.data, 2 * options.rows)
     crawl, without = make_crawls(
-        texts, shapes.token_lengths(shipped_version(), texts), options.rows, options.share
+        texts, shapes.token_lengths(options.version, texts), options.rows, options.share
     )
-    arguments = (shipped_version(), device, engine, precision)
+    arguments = (options.version, device, engine, precision)
     with (
         tempfile.TemporaryDirectory() as cache,
         Crew(make_classifier, *arguments, Path(cache), processes=processes) as crew,
@@ -111,6 +111,7 @@ def make_crawls(
 def _parse() -> argparse.Namespace:
     parser = report.make_parser(__doc__, device=True)
     parser.add_argument("--data", type=Path, required=True, help="Parquet with a column text")
+    parser.add_argument("--version", type=Path, default=shipped_version(), help="its directory")
     parser.add_argument("--rows", type=int, default=40_960)
     parser.add_argument("--share", type=float, default=0.3, help="of the documents: reposts")
     parser.add_argument("--processes", type=int, default=machine.cores())

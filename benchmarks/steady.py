@@ -36,7 +36,7 @@ def main() -> None:
     texts = reviews.read_texts(options.data, options.rows)
     pieces = reviews.in_chunks(texts, 1)
     with tempfile.TemporaryDirectory() as cache:
-        arguments = (device, options.engine, options.precision, Path(cache))
+        arguments = (options.version, device, options.engine, options.precision, Path(cache))
         with Crew(make_steady, *arguments) as crew:
             _seconds, chunks = crew.run(pieces)
     blocks = in_blocks(chunks)
@@ -56,10 +56,10 @@ def main() -> None:
 
 
 def make_steady(
-    device: str, engine: str, precision: str, cache: Path
+    version: Path, device: str, engine: str, precision: str, cache: Path
 ) -> Callable[[list[str]], Measured]:
     """A function that labels a chunk and tells its seconds, tokens and the memory held after it."""
-    classifier: Any = load(shipped_version(), device, engine, precision, cache)
+    classifier: Any = load(version, device, engine, precision, cache)
     process = psutil.Process(os.getpid())
 
     def label(texts: list[str]) -> Measured:
@@ -106,6 +106,7 @@ def _row(block: Measured) -> tuple[str, ...]:
 def _parse() -> argparse.Namespace:
     parser = report.make_parser(__doc__, rounds=None, device=True)
     parser.add_argument("--data", type=Path, required=True, help="Parquet with a column text")
+    parser.add_argument("--version", type=Path, default=shipped_version(), help="its directory")
     parser.add_argument("--rows", type=int, default=500_000)
     parser.add_argument("--engine", choices=("torch", "openvino"), default="torch")
     parser.add_argument("--precision", default="bf16", help="fp32, bf16, fp16 or int8")

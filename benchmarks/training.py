@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
-import platform
-import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +26,8 @@ import torch
 from tokenizers import Tokenizer
 from transformers import ElectraForSequenceClassification
 
+from benchmarks import report
+from benchmarks.rounds import interleave, ratio, spread_of
 from sentiment.device import choose_device
 from sentiment.store import Store
 from trainer.base import load_base
@@ -63,18 +63,14 @@ def main() -> None:
         "original recipe": run_original,
         "this trainer": run_trainer,
     }
-    _say("warming up")
+    report.say("warming up")
     few = _first_rows(task, 4 * BATCH_ROWS)
     for run in sides.values():
         run(few)
-    rounds: list[dict[str, float]] = []
-    for number in range(options.rounds):
-        rounds.append({name: run(task) for name, run in sides.items()})
-        shown = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in rounds[-1].items())
-        _say(f"round {number + 1}: {shown}")
-    _print(rounds, task, options)
-    if options.json:
-        options.json.write_text(json.dumps({"machine": platform.machine(), "rounds": rounds}))
+    timed = {name: partial(run, task) for name, run in sides.items()}
+    rounds = interleave(timed, options.rounds, _say_round)
+    print_rounds(rounds, task)
+    report.write_json(options.json, rounds, rows=len(task.train.input_ids))
 
 
 def run_original(task: Task) -> float:
@@ -189,49 +185,44 @@ def _first_rows(task: Task, rows: int) -> Task:
     return Task(task.model, train, task.validation, task.device)
 
 
-def _print(rounds: list[dict[str, float]], task: Task, options: argparse.Namespace) -> None:
+def print_rounds(rounds: list[dict[str, float]], task: Task) -> None:
+    """The table, both sides."""
     rows = len(task.train.input_ids)
     lengths = task.train.lengths()
-    device = choose_device(options.device)
-    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    sys.stdout.write(
+    report.print_table(
         f"{rows:,} rows, {lengths.mean():.1f} tokens on average, at most {lengths.max()};"
-        f" {task.model.num_parameters():,} parameters; {kind},"
-        f" {torch.get_num_threads()} threads; {len(rounds)} rounds, medians (least to most)\n\n"
-        "| side | seconds | rows/s |\n|---|---|---|\n"
+        f" {task.model.num_parameters():,} parameters on {choose_device(task.device)},"
+        f" {torch.get_num_threads()} threads; {len(rounds)} rounds, medians (least to most)",
+        ("side", "seconds", "rows/s", "ratio"),
+        [
+            (
+                name,
+                spread_of(rounds, name).show(".1f"),
+                f"{rows / spread_of(rounds, name).median:,.0f}",
+                ratio(rounds, "original recipe", name).show(".2f"),
+            )
+            for name in rounds[0]
+        ],
     )
-    for name in rounds[0]:
-        seconds = sorted(round_[name] for round_ in rounds)
-        middle = statistics.median(seconds)
-        sys.stdout.write(
-            f"| {name} | {middle:.1f} ({seconds[0]:.1f} to {seconds[-1]:.1f})"
-            f" | {rows / middle:,.0f} |\n"
-        )
-    ratios = sorted(round_["original recipe"] / round_["this trainer"] for round_ in rounds)
-    sys.stdout.write(
-        f"\nthis trainer / original recipe: {statistics.median(ratios):.2f} times"
-        f" ({ratios[0]:.2f} to {ratios[-1]:.2f})\n"
-    )
+    report.print_notes()
+
+
+def _say_round(number: int, gave: dict[str, float]) -> None:
+    shown = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in gave.items())
+    report.say(f"round {number}: {shown}")
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = report.make_parser(__doc__, device=True)
     parser.add_argument("--data", type=Path, required=True, help="labelled rows")
     parser.add_argument("--text-column", default="text")
     parser.add_argument("--label-column", default="label")
     parser.add_argument("--rows", type=int, default=20_000, help="texts to train on")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda:N, part of a GPU's name")
     parser.add_argument("--base", type=Path, help="train this checkpoint; else random weights")
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--heads", type=int, default=4)
-    parser.add_argument("--json", type=Path, help="write the rounds there too")
     return parser.parse_args()
-
-
-def _say(words: str) -> None:
-    sys.stderr.write(f"{words}\n")
 
 
 if __name__ == "__main__":
