@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import bindparam
 
 from core.errors import InputError, ModelError
+from db.silence import wait_however_long
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def ensure_source(connection: Connection, name: str) -> int:
 
 def discard_unreleased(connection: Connection, source_id: int) -> int:
     """Delete loads of a source that never ended. Only for the holder of its load lock."""
-    _long_statement(connection)
+    wait_however_long(connection)  # one statement, so that it happens whole or not at all
     return connection.execute(
         text("delete from crawl where source_id = :source and state = 'loading'"),
         {"source": source_id},
@@ -143,15 +144,10 @@ def delete_crawl(connection: Connection, crawl_id: int) -> int:
     Raises:
         InputError: there is no such crawl.
     """
-    _long_statement(connection)
+    wait_however_long(connection)  # one statement, so that it happens whole or not at all
     accepted = connection.scalar(
         text("delete from crawl where id = :crawl returning accepted"), {"crawl": crawl_id}
     )
     if accepted is None:
         raise InputError(f"no crawl {crawl_id}: `nifos status` lists them")
     return int(accepted)
-
-
-def _long_statement(connection: Connection) -> None:
-    # One statement over millions of rows, so that it happens whole or not at all.
-    connection.execute(text("set local statement_timeout = 0"))

@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL, make_url
 
 from core.errors import DatabaseError, InputError, NifosError
 from db.arrays import adapt_arrays
-from db.silence import BoundedConnection
+from db.silence import BoundedConnection, bound_again
 
 __all__ = [
     "ANSWER_S",
@@ -26,9 +26,11 @@ __all__ = [
 ]
 
 CONNECT_TIMEOUT_S = 5
-STATEMENT_TIMEOUT_MS = 120_000  # the longest statement (forget, a slice of a load) takes seconds
 LOCK_TIMEOUT_MS = 30_000
+# How long a server that says nothing is waited for; it ends a statement five seconds earlier.
+LONGEST_ANSWER_S = 125.0  # the longest statement of a command (a slice of a load) takes seconds
 ANSWER_S = 45.0  # of workers and feeders: their statements take milliseconds, a lease lasts 60 s
+STATEMENT_ENDS_EARLIER_S = 5.0
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000  # a stopped process must not hold its rows for ever
 
 UNDEFINED_TABLE = "42P01"
@@ -38,7 +40,9 @@ INSUFFICIENT_PRIVILEGE = "42501"
 PASSING_CLASSES = ("08", "40", "53", "55", "57", "58", "XX")
 
 
-def make_engine(database_url: str, *, pool_size: int = 2, answer_s: float | None = None) -> Engine:
+def make_engine(
+    database_url: str, *, pool_size: int = 2, answer_s: float = LONGEST_ANSWER_S
+) -> Engine:
     """Build the engine of one process. It connects on first use.
 
     Statement parameters are hidden from every error message, because they hold documents' texts.
@@ -46,12 +50,13 @@ def make_engine(database_url: str, *, pool_size: int = 2, answer_s: float | None
     Args:
         database_url: of PostgreSQL.
         pool_size: connections that are kept open.
-        answer_s: seconds after which a server that says nothing is given up. For what must not
-            hang, and knows no long statement: `ANSWER_S`. None: however long it takes.
+        answer_s: seconds after which a server that says nothing is given up; `ANSWER_S` for what
+            others wait for.
 
     Raises:
         InputError: the URL is not one of PostgreSQL.
     """
+    statement_ms = (answer_s - STATEMENT_ENDS_EARLIER_S) * 1_000
     engine = create_engine(
         _with_driver(database_url),
         pool_size=pool_size,
@@ -68,7 +73,7 @@ def make_engine(database_url: str, *, pool_size: int = 2, answer_s: float | None
             "keepalives_count": 3,
             "tcp_user_timeout": 30_000,
             "options": (
-                f"-c statement_timeout={_statement_ms(answer_s)} -c lock_timeout={LOCK_TIMEOUT_MS} "
+                f"-c statement_timeout={statement_ms:.0f} -c lock_timeout={LOCK_TIMEOUT_MS} "
                 f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS} "
                 # The server's side too: a machine that lost its power must not keep its locks.
                 "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
@@ -76,18 +81,15 @@ def make_engine(database_url: str, *, pool_size: int = 2, answer_s: float | None
         },
     )
     event.listen(engine, "do_connect", lambda *given: _connect(answer_s, given[2], given[3]))
+    for end in ("commit", "rollback"):
+        event.listen(engine, end, bound_again)
     event.listen(engine, "connect", lambda connection, _record: adapt_arrays(connection))
     return engine
 
 
-def _statement_ms(answer_s: float | None) -> int:
-    # The server ends a statement before the client gives the server up.
-    return STATEMENT_TIMEOUT_MS if answer_s is None else round((answer_s - 5) * 1000)
-
-
-def _connect(answer_s: float | None, places: Sequence[Any], names: dict[str, Any]) -> Any:
+def _connect(answer_s: float, places: Sequence[Any], names: dict[str, Any]) -> Any:
     connection = BoundedConnection.connect(*places, **names)
-    connection.answer_s = answer_s
+    connection.answer_s = connection.usual_s = answer_s
     return connection
 
 
@@ -96,6 +98,10 @@ def _with_driver(database_url: str) -> URL:
         url = make_url(database_url)
     except (exc.ArgumentError, ValueError):
         raise InputError("NIFOS_DATABASE_URL is not a URL") from None
+    if "@" in (url.host or ""):  # and what is before it is a part of the password
+        raise InputError(
+            "NIFOS_DATABASE_URL: an @ in the password is written %40, a / %2F (percent-encoded)"
+        )
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise InputError("NIFOS_DATABASE_URL must begin with postgresql://")
     return url.set(drivername="postgresql+psycopg")

@@ -13,7 +13,9 @@ from dataclasses import dataclass, fields
 
 from sqlalchemy import Connection, text
 
+from db.isolation import last_failure
 from db.locks import wait_for_feed_lock
+from db.silence import wait_however_long
 from db.versions import activation_path
 
 
@@ -75,11 +77,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Ended:
-    """Documents that a version labelled, and those that it failed on, with the newest reason."""
+    """Documents that a version labelled, and those that it failed on, with the newest reason.
+
+    whole: all of a chunk failed, which can be retried; until then it keeps the labels that it has.
+    """
 
     labelled: int
     failed: int
     reason: str | None
+    whole: bool
 
 
 def match_chunks(connection: Connection, scope: Scope, *, timezone: str) -> Matched:
@@ -145,7 +151,7 @@ def roll_back(connection: Connection, bad_version_id: int, good_version_id: int)
             trace.
         good_version_id: the active version.
     """
-    connection.execute(text("set local statement_timeout = 0"))  # all chunks or none
+    wait_however_long(connection)  # all chunks or none
     chunk_ids = connection.scalars(
         text("select id from chunk where wanted_version_id = :bad order by id"),
         {"bad": bad_version_id},
@@ -178,14 +184,14 @@ def ended_work(connection: Connection, version_id: int, chunk_ids: Sequence[int]
     """What a version made of the chunks so far."""
     row = connection.execute(
         text(
-            "select coalesce(sum(n_labelled), 0) as labelled, coalesce(sum(n_failed), 0) as failed,"
-            " (array_agg(reason order by finished_at desc) filter (where state = 'failed'))[1]"
-            "  as reason"
+            "select coalesce(sum(n_labelled), 0) as labelled, coalesce(sum(n_failed), 0) as failed"
             " from scoring where version_id = :version and chunk_id = any(:chunks)"
         ),
         {"version": version_id, "chunks": list(chunk_ids)},
     ).one()
-    return Ended(int(row.labelled), int(row.failed), row.reason)
+    failure = last_failure(connection, chunk_ids, version_id)
+    reason, whole = (failure.reason, failure.whole) if failure else (None, False)
+    return Ended(int(row.labelled), int(row.failed), reason, whole)
 
 
 # What can be in another's hands is locked in the order of `db.labels.finish`: scoring, then chunk.

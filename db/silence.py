@@ -8,10 +8,11 @@ other side. Without this, a process that waits there waits for ever, and looks a
 from __future__ import annotations
 
 import time
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg.abc import PQGen
+from sqlalchemy import Connection, text
 
 T = TypeVar("T")
 
@@ -23,6 +24,7 @@ class BoundedConnection(psycopg.Connection[Any]):
     """
 
     answer_s: float | None = None
+    usual_s: float | None = None
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Consume a generator of the protocol, as the class above does, but not for ever."""
@@ -34,3 +36,20 @@ class BoundedConnection(psycopg.Connection[Any]):
             if timeout is not None and time.monotonic() - began >= timeout:
                 self.pgconn.finish()  # its answer may yet come, to another question
             raise
+
+
+def wait_however_long(connection: Connection) -> None:
+    """Set no limit to the statements of this transaction: one goes over millions of rows."""
+    connection.execute(text("set local statement_timeout = 0"))
+    _driver(connection).answer_s = None
+
+
+def bound_again(connection: Connection) -> None:
+    """Set the usual limit again, with the end of a transaction."""
+    if not connection.invalidated:
+        driver = _driver(connection)
+        driver.answer_s = driver.usual_s
+
+
+def _driver(connection: Connection) -> BoundedConnection:
+    return cast(BoundedConnection, connection.connection.driver_connection)

@@ -5,15 +5,20 @@ Importing it loads neither Celery nor the modules that read the task's name.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from core import messages
 from db import labels
+from sentiment import remote
 from tests.chaos import fake_classifier
 from tests.chaos.points import Points, port_of
 from worker import leases, score
+
+STORE_FULL = "store-full"  # while a file of this name is there, no version can be fetched
 
 
 def change_task_name(name: str | None) -> None:
@@ -31,6 +36,7 @@ def put_points(directory: Path) -> None:
     """Put the points where a chunk passes: see `tests.chaos.points.POINTS`."""
     points = Points(directory)
     fake_classifier.points = points
+    download_whole = remote.RemoteVersions.download
     begin_lease, finish, score_one = leases.Lease.__init__, labels.finish, score.Scorer.score
 
     def claimed(self: Any, engine: Any, key: Any, attempt: int) -> None:
@@ -52,6 +58,12 @@ def put_points(directory: Path) -> None:
             points.reached("committed")
         return done
 
+    def download(self: Any, name: str, aside: Path) -> None:
+        if (directory / STORE_FULL).exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        download_whole(self, name, aside)
+
+    remote.RemoteVersions.download = download
     leases.Lease.__init__ = claimed
     labels.finish = finished
     score.Scorer.score = scored

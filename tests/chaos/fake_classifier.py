@@ -52,13 +52,16 @@ class Classifier:
     def predict(
         self, texts: Sequence[str], *, on_batch: Callable[[], None] | None = None
     ) -> Predictions:
+        poisoned = any(POISON in text for text in texts)
+        if poisoned and points is not None:
+            points.spare()
         for batch in range(BATCHES):
             time.sleep(document_s * len(texts) / BATCHES)
             if points is not None and batch == BATCHES // 2:
                 points.reached("computing")
             if on_batch is not None:
                 on_batch()
-        if any(POISON in text for text in texts):
+        if poisoned:
             os.kill(os.getpid(), signal.SIGKILL)
         ids = np.array([expected_label_id(self._version, text) for text in texts], np.int8)
         probabilities = np.full((len(texts), len(LABELS)), 0.1, np.float32)

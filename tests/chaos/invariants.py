@@ -8,9 +8,8 @@ import psycopg
 import redis
 
 from core.messages import SCORE_QUEUE
+from db.scorings import MAX_CRASHES
 from tests.chaos.ledger import Ledger
-
-MOST_TRIES = 3
 
 # Each finds rows that must not be there. They hold at every moment, also in the middle of a fault.
 NEVER = {
@@ -47,7 +46,7 @@ NEVER = {
         select s.chunk_id from scoring s join chunk c on c.id = s.chunk_id
         where s.state in ('done', 'failed') and s.n_labelled + s.n_failed <> c.n_documents""",
     "a scoring was tried too often": f"""
-        select chunk_id from scoring where tries > {MOST_TRIES} or attempt < tries""",
+        select chunk_id from scoring where tries > {MAX_CRASHES} or attempt < tries""",
     "a released chunk has no scoring of its wanted version": """
         select c.id from chunk c join crawl cr on cr.id = c.crawl_id and cr.state = 'released'
         left join scoring s on s.chunk_id = c.id and s.version_id = c.wanted_version_id

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
+from contextlib import suppress
 from random import Random
 
+import psutil
+
+from tests.chaos.changes import STORE_FULL
 from tests.chaos.fault import Fault
 from tests.chaos.stage import VERSIONS, Stage
 
@@ -82,7 +87,32 @@ def say_nonsense(stage: Stage, random: Random) -> bool:
     return True
 
 
+def fill_the_store(stage: Stage, random: Random) -> bool:
+    """A worker's children start anew and find no room for the version that they need."""
+    worker = stage.services["worker-0"]
+    flag = stage.points / STORE_FULL
+    flag.touch()
+    try:
+        shutil.rmtree(stage.far_home, ignore_errors=True)
+        for child in worker.children():
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        time.sleep(random.uniform(4, 8))
+    finally:
+        flag.unlink()
+    return True
+
+
+def hand_in_poison(stage: Stage, random: Random) -> bool:
+    """A document that ends whoever labels it, among others that are to get their labels."""
+    stage.new_crawl(random, 48, poison=1)
+    return True
+
+
 PEOPLE = [
+    Fault("nonsense in the queue", say_nonsense, "redis"),
+    Fault("model store full", fill_the_store, "deploy"),
+    Fault("poison document", hand_in_poison),
     Fault("two schedulers", run_two_schedulers, "schedulers"),
     Fault("two producers on one file", enqueue_twice_at_once),
     Fault("producer killed", kill_a_producer),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import time
@@ -16,10 +17,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from core.errors import DeviceError
 
 POINTS = ("claimed", "computing", "before_fence", "after_fence", "committed")
 MOST_CRASHES = 2  # of one scoring: the third is the poison's own, and not for a schedule to make
+
+MIB = 1 << 20
 
 _numbers = count()
 
@@ -59,6 +64,10 @@ class Points:
         self.key: tuple[int, int] = (0, 0)
         self.connection_port: Callable[[], int] = lambda: 0
 
+    def spare(self) -> None:
+        """Let no more crashes hit this scoring: it has its own."""
+        self._crashes().write_text("x" * MOST_CRASHES, encoding="utf-8")
+
     def reached(self, point: str) -> None:
         """Strike, if something is armed here."""
         for armed in sorted(self._directory.glob(f"{point}.*")):
@@ -67,7 +76,7 @@ class Points:
                 _ACTIONS[action.split()[0]](self, *action.split()[1:])
 
     def _take(self, armed: Path) -> str:
-        crashes = self._directory / "crashes" / "-".join(map(str, self.key))
+        crashes = self._crashes()
         before = len(crashes.read_text("utf-8")) if crashes.exists() else 0
         mine = self._directory / "taken" / f"new-{armed.name}"
         try:
@@ -85,6 +94,9 @@ class Points:
         mine.write_text(json.dumps(facts), encoding="utf-8")
         mine.rename(mine.with_name(armed.name))
         return action
+
+    def _crashes(self) -> Path:
+        return self._directory / "crashes" / "-".join(map(str, self.key))
 
     def cut_commit(self, when: str) -> None:
         """Let the proxy cut the next COMMIT of the connection in hand."""
@@ -112,7 +124,13 @@ def _no_gpu_memory(_points: Points) -> None:
 
 
 def _no_memory(_points: Points) -> None:
-    raise MemoryError
+    """Ask for more than a real limit allows."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + MIB, hard))
+    try:
+        bytearray(256 * MIB)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
 
 _ACTIONS: dict[str, Callable[..., None]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import time
 from contextlib import suppress
 from random import Random
@@ -10,6 +11,7 @@ from random import Random
 import psutil
 import redis
 
+from cli.embedded_cluster import find_postgres, server_account
 from tests.chaos.fault import Fault, at_point, for_a_while, server_processes
 from tests.chaos.stage import Stage
 
@@ -34,6 +36,9 @@ raise disk_full using message = 'could not extend file: No space left on device'
 create trigger chaos_full before insert on label for each statement execute function chaos_full();
 """
 DISK_FREE = "drop trigger if exists chaos_full on label; drop function if exists chaos_full"
+WAL_FILE_BYTES = 16 << 20  # a limit below that would stop the server itself
+BALLAST = """
+insert into label select -n, 1, 'neutral', 0, 1, 0, false from generate_series(1, 280000) n"""
 TERMINATE = """
 select pg_terminate_backend(pid) from pg_stat_activity
 where pid <> pg_backend_pid() and application_name = 'nifos'"""
@@ -113,6 +118,29 @@ def free_disk(stage: Stage) -> None:
     _certainly(stage, DISK_FREE)
 
 
+def limit_files(stage: Stage) -> None:
+    """Let no table of labels grow: the kernel refuses, PostgreSQL says XX000."""
+    size = int(stage.sql("select pg_relation_size('label')")[0][0])
+    if size < WAL_FILE_BYTES:
+        stage.sql("alter table label set (autovacuum_enabled = off)")
+        with stage.connect() as connection, connection.transaction(force_rollback=True):
+            connection.execute("set local session_replication_role = replica")  # no such documents
+            connection.execute(BALLAST)
+        size = int(stage.sql("select pg_relation_size('label')")[0][0])
+    _limit(stage, str(max(size, WAL_FILE_BYTES)))
+
+
+def free_files(stage: Stage) -> None:
+    _limit(stage, "unlimited")
+
+
+def _limit(stage: Stage, limit: str) -> None:
+    account = server_account(find_postgres() / "postgres")  # root may not, without a capability
+    for process in server_processes(stage, "postgres"):
+        command = [*account, "prlimit", f"--pid={process.pid}", f"--fsize={limit}:"]
+        subprocess.run(command, check=False, capture_output=True)
+
+
 def stop_postgres(stage: Stage) -> None:
     for process in server_processes(stage, "postgres"):
         with suppress(psutil.Error):
@@ -156,6 +184,7 @@ SERVER_FAULTS = [
         "statement timeout of 50 ms", for_a_while(hurry_statements, leave_statements, 4), "postgres"
     ),
     Fault("disk full (53100)", for_a_while(fill_disk, free_disk, 4), "postgres"),
+    Fault("disk full (XX000)", for_a_while(limit_files, free_files, 4), "postgres"),
     Fault("cut before COMMIT", at_point("after_fence", "cut-commit before"), weight=4),
     Fault("cut after COMMIT", at_point("after_fence", "cut-commit after"), weight=4),
 ]

@@ -46,6 +46,7 @@ class Stage:
         self.logs = home / "logs"
         self.points = home / "points"
         self.crawls = home / "crawls"
+        self.far_home = home / "nifos-far"
         for path in (self.logs, self.crawls, self.points):
             path.mkdir(parents=True)
         for name in ("taken", "crashes", "cuts"):
@@ -71,7 +72,7 @@ class Stage:
             self._prepare()
             stack.callback(self._end_services)
             for number in range(self._n_workers):
-                self.start_service(f"worker-{number}", "worker")
+                self.start_service(f"worker-{number}", "worker", **self._store_of(number))
             self._supervisor = threading.Thread(target=self._supervise, daemon=True)
             self._supervisor.start()
             self._stack = stack.pop_all()
@@ -121,6 +122,15 @@ class Stage:
             "CHAOS_CHUNK_DOCUMENTS": str(CHUNK_DOCUMENTS),
             "CHAOS_DOCUMENT_S": str(self._document_s),
             **changes,
+        }
+
+    def _store_of(self, number: int) -> dict[str, str]:
+        """The first worker fetches versions from afar, the others have them at hand."""
+        if number:
+            return {}
+        return {
+            "NIFOS_HOME": str(self.far_home),
+            "NIFOS_MODEL_STORE": f"file://{self.home}/models",
         }
 
     def start_service(self, name: str, *words: str, **changes: str) -> Service:

@@ -12,9 +12,9 @@ from sqlalchemy import text
 from cli.embedded import EmbeddedServers
 from cli.embedded_postgres import SOCKET_NAME
 from core.errors import DatabaseError
-from db import engine as engines
 from db import locks
 from db.engine import Engine, make_engine, session, transaction
+from db.silence import wait_however_long
 from tests.acceptance.command import wait_until
 from tests.chaos.proxy import Proxy
 
@@ -58,10 +58,13 @@ def test_the_server_ends_a_long_statement_first(bounded: Engine) -> None:
     assert time.monotonic() - began < ANSWER_S
 
 
-def test_what_takes_long_by_nature_is_waited_for(engine: Engine) -> None:
-    with transaction(engine) as connection:
-        shown = connection.scalar(text("show statement_timeout"))
-    assert shown == f"{engines.STATEMENT_TIMEOUT_MS // 60_000}min"
+def test_a_long_statement_is_waited_for_in_its_transaction(bounded: Engine) -> None:
+    with session(bounded) as connection:
+        wait_however_long(connection)
+        connection.execute(text("select pg_sleep(:s)"), {"s": ANSWER_S + 1})
+        connection.commit()
+        assert connection.scalar(text("show statement_timeout")) == "1s"
+        assert connection.connection.driver_connection.answer_s == ANSWER_S
 
 
 def test_who_falls_silent_with_the_right_to_feed_loses_it(
