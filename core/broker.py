@@ -9,14 +9,15 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from celery import Celery
 from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from core.errors import BrokerError, InputError
 from core.messages import SCORE_QUEUE, SCORE_TASK, TRAIN_QUEUE, ScoringKey
@@ -36,6 +37,9 @@ CHILD_START_S = 120  # a child loads torch and a model; Celery's 4 s would kill 
 SOCKET_TIMEOUT_S = 10  # without one, a half-open connection is never noticed
 CONNECT_TIMEOUT_S = 5
 VISIBILITY_TIMEOUT_S = 6 * 3600  # Redis redelivers later than that; the lease is what counts
+TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+"""What a `rediss://` URL may name: whom to trust instead of the system's authorities, and what to
+show where the server asks for a certificate too."""
 MESSAGE_PRIORITY_STEPS = [0]  # one list per queue: precedence is decided in SQL
 
 
@@ -43,16 +47,18 @@ def make_celery_app(broker_url: str, include: Iterable[str] = ()) -> Celery:
     """Build the Celery application of one process.
 
     Args:
-        broker_url: `redis://`, `rediss://` or `redis+socket://`.
+        broker_url: `redis://`, `rediss://` or `redis+socket://`, with the name and the password of
+            an ACL user. Of `rediss://` the certificate is verified, always: by the system's
+            authorities or those in the file `?ssl_ca_certs=PATH`.
         include: modules whose tasks a worker registers.
 
     Raises:
         InputError: the URL is not one of Redis.
     """
-    _check_url(broker_url)
+    parts = _checked_url(broker_url)
     app = Celery("nifos", include=list(include), set_as_current=False)
     app.conf.update(
-        broker_url=broker_url,
+        broker_url=_without_tls_files(parts) if parts.scheme == "rediss" else broker_url,
         result_backend=None,
         task_ignore_result=True,
         accept_content=["json"],
@@ -81,22 +87,29 @@ def make_celery_app(broker_url: str, include: Iterable[str] = ()) -> Celery:
         broker_connection_max_retries=None,
         broker_channel_error_retry=True,
         broker_transport_options=_transport_options(),
-        broker_use_ssl=_verified_tls(broker_url),
+        broker_use_ssl=_verified_tls(parts),
     )
     return app
 
 
-def _check_url(broker_url: str) -> None:
+def _checked_url(broker_url: str) -> SplitResult:
     try:
         parts = urlsplit(broker_url)
         known = parts.scheme in ("redis", "rediss", "redis+socket")
         if parts.scheme != "redis+socket":
             # Both raise where they are no number.
             known = known and (parts.port or 0) + int(parts.path.strip("/") or 0) >= 0
+            known = known and set(_tls_files(parts)) <= set(
+                TLS_FILES if parts.scheme == "rediss" else ()
+            )
     except ValueError:
         known = False
     if not known:
-        raise InputError("NIFOS_BROKER_URL must be redis://[:password@]host[:port]/number")
+        raise InputError(
+            "NIFOS_BROKER_URL must be redis://[[user]:password@]host[:port]/number, or rediss:// "
+            f"with nothing behind it but {', '.join(TLS_FILES)}"
+        )
+    return parts
 
 
 def _transport_options() -> dict[str, Any]:
@@ -110,9 +123,24 @@ def _transport_options() -> dict[str, Any]:
     }
 
 
-def _verified_tls(broker_url: str) -> dict[str, Any] | None:
-    # kombu's own default for rediss:// does not verify certificates.
-    return {"ssl_cert_reqs": ssl.CERT_REQUIRED} if broker_url.startswith("rediss://") else None
+def _tls_files(parts: SplitResult) -> dict[str, str]:
+    return dict(parse_qsl(parts.query, keep_blank_values=True))
+
+
+def _without_tls_files(parts: SplitResult) -> str:
+    # What kombu finds behind a URL takes the place of all that we say about TLS.
+    return parts._replace(query="").geturl()
+
+
+def _verified_tls(parts: SplitResult) -> dict[str, Any] | None:
+    """What kombu's own default for rediss:// does not: verify the certificate, and its name."""
+    if parts.scheme != "rediss":
+        return None
+    files = _tls_files(parts)
+    for name, path in files.items():
+        if not Path(path).is_file():
+            raise InputError(f"NIFOS_BROKER_URL: {name}: no such file")
+    return {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True, **files}
 
 
 @contextmanager
@@ -128,9 +156,23 @@ def broker_errors() -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
+    """In a few words, none of them from the URL."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is refused: {cause.verify_message}"
+        if isinstance(cause, NoPermissionError):
+            return f"its ACL: {cause}"
+        if isinstance(cause, AuthenticationError):
+            return "it refuses the user or the password"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return type(error).__name__
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 @contextmanager
