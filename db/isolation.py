@@ -32,6 +32,48 @@ class History:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """Why documents have no label. whole: all of their chunk's, which can be retried."""
+
+    reason: str
+    whole: bool
+
+    def words(self) -> str:
+        """The reason, and what to do: to stand in brackets after how many failed."""
+        if self.whole:
+            return f"{self.reason}; `nifos retry` tries again"
+        return f"{self.reason}; document_failure names them, another version tries them again"
+
+
+def last_failure(
+    connection: Connection, chunk_ids: Sequence[int], version_id: int | None = None
+) -> Failure | None:
+    """Why documents of some chunks have no label: of a chunk that failed, or of a single document.
+
+    Args:
+        connection: reads only.
+        chunk_ids: whose documents.
+        version_id: that failed on them; None: any.
+    """
+    row = connection.execute(
+        text(
+            "(select reason, true as whole from scoring"
+            "  where state = 'failed' and chunk_id = any(:chunks)"
+            "  and (cast(:version as bigint) is null or version_id = :version)"
+            "  order by finished_at desc limit 1)"
+            " union all"
+            " (select f.reason, false from document_failure f join document d"
+            "  on d.id = f.document_id and d.chunk_id = any(:chunks)"
+            "  where cast(:version as bigint) is null or f.version_id = :version"
+            "  order by f.id desc limit 1)"
+            " limit 1"
+        ),
+        {"chunks": list(chunk_ids), "version": version_id},
+    ).one_or_none()
+    return None if row is None else Failure(row.reason, row.whole)
+
+
+@dataclass(frozen=True)
 class Limits:
     """What the end of an attempt costs.
 

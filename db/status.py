@@ -7,6 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from db import isolation
+from db.isolation import Failure
+
 RATE_WINDOW_S = 60
 
 
@@ -153,17 +156,12 @@ def source_work(connection: Connection, source: str) -> SourceWork:
     return SourceWork(int(row.open_scorings), int(row.documents_left), int(row.documents))
 
 
-def last_failure(connection: Connection, crawl_id: int) -> str | None:
-    """Why the newest failed scoring of a crawl failed."""
-    reason: str | None = connection.scalar(
-        text(
-            "select s.reason from scoring s join chunk c on c.id = s.chunk_id"
-            " where c.crawl_id = :crawl and s.state = 'failed'"
-            " order by s.finished_at desc limit 1"
-        ),
-        {"crawl": crawl_id},
-    )
-    return reason
+def last_failure(connection: Connection, crawl_id: int) -> Failure | None:
+    """Why documents of a crawl have no label."""
+    chunks = connection.scalars(
+        text("select id from chunk where crawl_id = :crawl"), {"crawl": crawl_id}
+    ).all()
+    return isolation.last_failure(connection, chunks)
 
 
 def count_labels(connection: Connection, source: str, crawl_id: int | None) -> list[LabelCount]:

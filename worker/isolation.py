@@ -24,6 +24,7 @@ from core.errors import DatabaseError, NifosError
 from db import isolation
 from db.documents import ChunkTexts
 from db.engine import Engine, transaction
+from worker.hanging import ended_if_hanging
 from worker.leases import Lease, LeaseLost
 
 if TYPE_CHECKING:
@@ -140,7 +141,8 @@ class _Isolation:
             self._parts.append(part)
 
     def _compute(self, texts: list[str]) -> Predictions:
-        return self._classifier.predict(texts, on_batch=self._lease.renew_if_due)
+        with ended_if_hanging(self._lease.renew_if_due) as on_batch:
+            return self._classifier.predict(texts, on_batch=on_batch)
 
     def _note(self, ids: list[int] | None) -> None:
         deadline = time.monotonic() + DATABASE_PATIENCE_S

@@ -19,6 +19,7 @@ from core.logs import configure_logs
 from core.settings import load_settings
 from db import crawls, locks, rescoring, versions
 from db.engine import Connection, Engine, closed_on_error, session, transaction
+from db.isolation import Failure
 from db.rescoring import Ended, Matched, Outcome, Scope
 from db.versions import VersionRow
 from producer.feeder import feed
@@ -204,8 +205,7 @@ def _print_end(version: VersionRow, ended: Ended, *, quiet: bool) -> None:
     if not quiet:
         stdout().print(f"{ended.labelled:,} labelled by {version.name}", markup=False)
     if ended.failed:
-        say(
-            f"nifos: {ended.failed} documents could not be labelled ({ended.reason}) and keep "
-            "their labels; `nifos retry` tries again"
-        )
+        kept = " and keep their labels" if ended.whole else ""
+        why = Failure(ended.reason or "unknown", ended.whole).words()
+        say(f"nifos: {ended.failed} documents could not be labelled again{kept}: {why}")
         raise typer.Exit(1)

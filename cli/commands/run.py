@@ -83,31 +83,34 @@ def _report(
 ) -> int:
     with transaction(services.engine) as connection:
         outcome = status.crawl_status(connection, loaded.crawl)
-        reason = status.last_failure(connection, loaded.crawl)
+        failure = status.last_failure(connection, loaded.crawl)
     labelled = outcome.labelled if outcome else 0
     failed = outcome.failed if outcome else 0
     if as_json:
         counts = {"labelled": labelled, "failed": failed, "seconds": round(seconds, 2)}
         print_json(summary(loaded) | counts)
     else:
-        _print_result(services, source, loaded, labelled, seconds)
-    if failed:
-        say(
-            f"nifos: {failed} documents could not be labelled ({reason}); `nifos retry` tries again"
-        )
+        _print_result(services, source, loaded, (labelled, failed), seconds)
+    if failed and failure is not None:
+        say(f"nifos: {failed} documents could not be labelled: {failure.words()}")
     return failed
 
 
 def _print_result(
-    services: Services, source: str, loaded: LoadedCrawl, labelled: int, seconds: float
+    services: Services,
+    source: str,
+    loaded: LoadedCrawl,
+    scored: tuple[int, int],
+    seconds: float,
 ) -> None:
-    counts = loaded.counts
+    counts, (labelled, failed) = loaded.counts, scored
     console = stdout()
     repaired = f" ({counts.repaired:,} repaired)" if counts.repaired else ""
+    unlabelled = f", {failed:,} not," if failed else ""
     console.print(
         f"crawl {loaded.crawl} of {source}: {counts.read:,} rows read, "
         f"{counts.accepted:,} accepted{repaired}, {counts.duplicate:,} duplicate, "
-        f"{counts.rejected:,} rejected; {labelled:,} labelled by {loaded.version} "
+        f"{counts.rejected:,} rejected; {labelled:,} labelled by {loaded.version}{unlabelled} "
         f"in {duration(seconds)}"
     )
     if counts.rejected:
