@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast lint format bench starter clean
+.PHONY: help demo test fast lint format bench chaos starter clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,12 @@ bench: $(READY) ## the benchmarks; DATA=PATH names the labelled reviews
 	$(BIN)/python -m benchmarks.intake --data '$(DATA)'
 	$(BIN)/python -m benchmarks.document_keys --data '$(DATA)'
 	$(BIN)/python -m benchmarks.training --data '$(DATA)'
+
+SEED ?= 1 2 3
+N ?= 1000
+chaos: $(READY) ## every fault alone, then N=1000 upon one another by SEED="1 2 3"
+	$(BIN)/python -m tests.chaos.run --single
+	$(BIN)/python -m tests.chaos.run --seeds $(SEED) --faults $(N)
 
 starter: $(READY) ## train the starter anew; DATA=PATH names the reviews to learn from
 	$(BIN)/python -m trainer.starter --data '$(DATA)' --output models/my-starter

@@ -28,8 +28,8 @@ def main() -> int:
     """Run; 1 where an invariant was broken."""
     options = _options()
     home = Path(options.home or tempfile.mkdtemp(prefix="nifos-chaos-"))
-    outcomes = [_run(home / f"seed-{seed}", seed, options) for seed in options.seeds]
-    outcomes = [outcome for outcome in outcomes if outcome]
+    seeds = options.seeds[:1] if options.single is not None else options.seeds
+    outcomes = [_run(home / f"seed-{seed}", seed, options) for seed in seeds]
     console.print(_table(outcomes))
     found = [outcome.as_json() for outcome in outcomes]
     (home / "outcome.json").write_text(json.dumps(found, indent=1, ensure_ascii=False))
