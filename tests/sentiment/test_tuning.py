@@ -62,11 +62,14 @@ def test_a_gpu_counts_unless_it_is_left_out(
     ],
 )
 def test_a_damaged_file_is_as_good_as_none_and_is_replaced(
-    tmp_path: Path, held: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    held: str,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     (tmp_path / TUNING).write_text(held)
     assert read_tuning(tmp_path, "v1") is None
-    assert "tuning_file_damaged" in capsys.readouterr().out
+    assert "tuning_file_damaged" in caplog.text + "".join(capsys.readouterr())
     write_tuning(tmp_path, "v1", FOUND)
     assert read_tuning(tmp_path, "v1") == FOUND
 
