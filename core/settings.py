@@ -41,6 +41,10 @@ class Settings(BaseSettings):
     """Children of one worker. Unset: one a core on a CPU, two on a GPU."""
     batch_tokens: int | None = Field(default=None, ge=16)
     """Padded tokens in one batch. Unset: what was measured best for the device."""
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
+    """That a version is computed in. `auto`: bf16 where the device is fast in it, never int8."""
+    gpu_memory_fraction: float = Field(default=0.45, gt=0, le=1)
+    """Of a GPU's memory, for one child of a worker: two share it, and the driver takes some."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 

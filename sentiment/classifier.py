@@ -1,35 +1,59 @@
 """A version in memory: texts in, labels and probabilities out, in the order of the texts.
 
-It knows nothing of documents, chunks or databases.
+It knows nothing of documents, chunks or databases, and nothing of how an engine computes.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import structlog
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from transformers import ElectraForSequenceClassification
 
-from core.errors import DeviceError
-from sentiment.batching import WINDOW_OVERLAP, plan_batches, plan_windows
+from sentiment.batching import plan_batches
 from sentiment.device import choose_device
-from sentiment.engine import FRAME_TOKENS, load_model, load_tokenizer
+from sentiment.engines.budgets import batch_budget
+from sentiment.engines.engine import Engine, EngineFacts
+from sentiment.engines.load import EngineLoader, Plan
+from sentiment.engines.loading import load_tokenizer
 from sentiment.labels import LABELS
+from sentiment.probabilities import text_probabilities
 from sentiment.store import verify
 from sentiment.text import prepare
+from sentiment.windows import encode
 
-SPECIAL_TOKENS = 2  # [CLS] and [SEP] around each window
-CPU_BATCH_TOKENS = 1_024  # little padding, and small enough for a core's caches
-GPU_BATCH_TOKENS = 32_768
-MAX_BATCH_ROWS = 1_024
-LONG_CHARACTERS = 20_000  # beyond that a text is tokenized in pieces, to bound memory
+MAX_BATCH_ROWS = (
+    16_384  # no batch of one-word texts is to be larger in rows than a chunk in windows
+)
+# Of the GPU's memory, for one process: two share it, and the driver takes some.
+GPU_MEMORY_FRACTION = 0.45
 
-Ids = NDArray[np.int32]
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a prediction took."""
+
+    texts: int
+    """Distinct ones, once prepared: what was computed."""
+    windows: int
+    tokens: int
+    """[CLS] and [SEP] of each window included."""
+    padded_tokens: int
+    """Tokens and padding: what was computed."""
+    prepare_s: float
+    tokenize_s: float
+    compute_s: float
+
+
+NO_WORK = Work(0, 0, 0, 0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -43,17 +67,10 @@ class Predictions:
     label_ids: NDArray[np.int8]
     probabilities: NDArray[np.float32]
     windowed: NDArray[np.bool_]
+    work: Work = NO_WORK
 
     def __len__(self) -> int:
         return len(self.label_ids)
-
-
-@dataclass(frozen=True)
-class _Windows:
-    """Token ids of every window, and which text it is of."""
-
-    ids: list[Ids]
-    owners: NDArray[np.int64]
 
 
 class Classifier:
@@ -65,21 +82,20 @@ class Classifier:
 
     def __init__(
         self,
-        model: ElectraForSequenceClassification,
+        engine: Engine,
+        facts: EngineFacts,
         tokenizer: Tokenizer,
         *,
         padding_length: int,
         temperature: float,
         batch_tokens: int,
     ) -> None:
-        self._model = model
+        self.facts = facts
+        self.batch_tokens = batch_tokens
+        self._engine = engine
         self._tokenizer = tokenizer
         self._padding_length = padding_length
         self._temperature = temperature
-        self._batch_tokens = batch_tokens
-        self._cls, self._sep, self._pad = (
-            int(tokenizer.token_to_id(token) or 0) for token in FRAME_TOKENS
-        )
 
     @classmethod
     def load(
@@ -87,38 +103,48 @@ class Classifier:
         directory: Path,
         *,
         device: str = "auto",
+        precision: str = "auto",
+        engine: str = "auto",
         batch_tokens: int | None = None,
         threads: int | None = None,
+        cache: Path | None = None,
+        gpu_memory_fraction: float = GPU_MEMORY_FRACTION,
     ) -> Classifier:
         """Load a version from its directory.
 
         Args:
             directory: of the version; its checksums are verified.
             device: `auto`, `cpu`, `cuda:N` or part of a GPU's name.
-            batch_tokens: padded tokens of one batch; None: what was measured for the device.
-            threads: of this process's computations on a CPU; None: torch's own choice.
+            precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`; see `sentiment.engines.choice`.
+            engine: `auto`, `torch` or `openvino`.
+            batch_tokens: padded tokens of one batch; None: what was measured for such a model.
+            threads: of this process's computations on a CPU; None: the library's own choice.
+            cache: where converted engines and outcomes of the check are kept; None: nowhere, then
+                they are made at every load.
+            gpu_memory_fraction: of a GPU's memory that this process may take.
 
         Raises:
             ModelError: damaged, of other labels or text rules, a tokenizer that does not read
-                Hangul, or no such device.
+                Hangul, no such device, an engine that cannot be had or disagrees with fp32.
+            StoreError: the cache's disk refuses.
+            DeviceError: a GPU broke.
         """
         manifest = verify(directory)
         chosen = choose_device(device)
         if threads is not None:
             torch.set_num_threads(threads)
         tokenizer = load_tokenizer(directory)
+        tokens = batch_tokens or batch_budget(directory, chosen.type)
+        plan = Plan(chosen, engine, precision, tokens, threads, gpu_memory_fraction)
+        loaded, facts = EngineLoader(directory, manifest, tokenizer, plan, cache).load()
+        log.info("engine_chosen", version=manifest.name, batch_tokens=tokens, **facts.__dict__)
         return cls(
-            load_model(
-                directory,
-                chosen,
-                padding_length=manifest.padding_length,
-                vocabulary=tokenizer.get_vocab_size(),
-            ),
+            loaded,
+            facts,
             tokenizer,
             padding_length=manifest.padding_length,
             temperature=manifest.temperature,
-            batch_tokens=batch_tokens
-            or (GPU_BATCH_TOKENS if chosen.type == "cuda" else CPU_BATCH_TOKENS),
+            batch_tokens=tokens,
         )
 
     def predict(
@@ -140,88 +166,28 @@ class Classifier:
             return Predictions(
                 np.zeros(0, np.int8), np.zeros((0, len(LABELS)), np.float32), np.zeros(0, np.bool_)
             )
+        start = time.perf_counter()
         place_of: dict[str, int] = {}
         places = np.array([place_of.setdefault(prepare(text), len(place_of)) for text in texts])
-        windows = self._encode(list(place_of))
-        logits = self._compute(windows.ids, on_batch)
-        weights = np.array([len(ids) - SPECIAL_TOKENS for ids in windows.ids], np.float64).clip(1)
-        mean = _weighted_mean(logits, windows.owners, weights, len(place_of))
-        probabilities = _softmax(mean / self._temperature)[places]
+        prepared_at = time.perf_counter()
+        windows = encode(self._tokenizer, list(place_of), self._padding_length)
+        batches = plan_batches(windows.lengths, self.batch_tokens, MAX_BATCH_ROWS)
+        tokenized_at = time.perf_counter()
+        logits = self._engine.compute(windows, batches, on_batch)
+        distinct = text_probabilities(logits, windows, len(place_of), self._temperature)
         windowed = np.bincount(windows.owners, minlength=len(place_of)) > 1
-        return Predictions(
-            probabilities.argmax(axis=1).astype(np.int8),
-            probabilities.astype(np.float32),
-            windowed[places],
+        work = Work(
+            texts=len(place_of),
+            windows=len(windows),
+            tokens=int(windows.lengths.sum()),
+            padded_tokens=sum(len(rows) * int(windows.lengths[rows[0]]) for rows in batches),
+            prepare_s=prepared_at - start,
+            tokenize_s=tokenized_at - prepared_at,
+            compute_s=time.perf_counter() - tokenized_at,
         )
-
-    def _encode(self, prepared: list[str]) -> _Windows:
-        room = self._padding_length - SPECIAL_TOKENS
-        ids: list[Ids] = []
-        owners: list[int] = []
-        short = [text if len(text) <= LONG_CHARACTERS else "" for text in prepared]
-        encoded = self._tokenizer.encode_batch_fast(short, add_special_tokens=False)
-        for owner, item in enumerate(encoded):
-            long = len(prepared[owner]) > LONG_CHARACTERS
-            tokens = self._encode_long(prepared[owner]) if long else np.array(item.ids, np.int32)
-            for start, end in plan_windows(len(tokens), room, WINDOW_OVERLAP):
-                ids.append(np.concatenate(([self._cls], tokens[start:end], [self._sep])))
-                owners.append(owner)
-        return _Windows(ids, np.array(owners, np.int64))
-
-    def _encode_long(self, text: str) -> Ids:
-        # Cut where a space is, so that no word is: an Encoding holds some hundred bytes a token.
-        pieces: list[Ids] = []
-        start = 0
-        while start < len(text):
-            end = start + LONG_CHARACTERS
-            space = text.rfind(" ", start, end) if end < len(text) else -1
-            end = space if space > start else min(end, len(text))
-            encoded = self._tokenizer.encode(text[start:end], add_special_tokens=False)
-            pieces.append(np.array(encoded.ids, np.int32))
-            start = end
-        return np.concatenate(pieces)
-
-    def _compute(
-        self, windows: list[Ids], on_batch: Callable[[], None] | None
-    ) -> NDArray[np.float64]:
-        lengths = np.array([len(ids) for ids in windows], np.int64)
-        logits = np.empty((len(windows), len(LABELS)), np.float64)
-        with torch.inference_mode():
-            for rows in plan_batches(lengths, self._batch_tokens, MAX_BATCH_ROWS):
-                try:
-                    logits[rows] = self._forward([windows[row] for row in rows])
-                except (torch.AcceleratorError, torch.OutOfMemoryError) as error:
-                    raise DeviceError(f"the GPU failed ({type(error).__name__})") from error
-                if on_batch is not None:
-                    on_batch()
-        return logits
-
-    def _forward(self, batch: list[Ids]) -> NDArray[np.float32]:
-        longest = len(batch[0])  # batches come longest first
-        shortest = len(batch[-1])
-        input_ids = np.full((len(batch), longest), self._pad, np.int64)
-        for row, ids in enumerate(batch):
-            input_ids[row, : len(ids)] = ids
-        device = self._model.device
-        tokens = torch.from_numpy(input_ids).to(device)
-        # Without padding there is nothing to mask.
-        mask = None if shortest == longest else (tokens != self._pad).long()
-        output = self._model(input_ids=tokens, attention_mask=mask)
-        logits: NDArray[np.float32] = output.logits.float().cpu().numpy()
-        return logits
-
-
-def _weighted_mean(
-    logits: NDArray[np.float64],
-    owners: NDArray[np.int64],
-    weights: NDArray[np.float64],
-    texts: int,
-) -> NDArray[np.float64]:
-    total = np.bincount(owners, weights, texts)
-    sums = [np.bincount(owners, weights * logits[:, label.id], texts) for label in LABELS]
-    return np.stack(sums, axis=1) / total[:, None]
-
-
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float64)
+        return Predictions(
+            distinct.argmax(axis=1).astype(np.int8)[places],
+            distinct.astype(np.float32)[places],
+            windowed[places],
+            work,
+        )

@@ -1,15 +1,20 @@
 """Which device a setting chooses, and what it can compute in.
 
-`python -m sentiment.device NAME` describes it, for processes that must not load torch themselves.
+`python -m sentiment.device NAME PRECISION ENGINE` describes it and what would be computed with, for
+processes that must not load torch themselves.
 """
 
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 
 import torch
 
 from core.errors import ModelError
+from sentiment.engines.choice import Machine, choose
+
+AMPERE = 8  # compute capability: the first with bf16
 
 
 def choose_device(name: str) -> torch.device:
@@ -39,23 +44,30 @@ def choose_device(name: str) -> torch.device:
 def has_bf16(device: torch.device) -> bool:
     """Tell whether bfloat16 is fast there: a GPU from Ampere on, a CPU with its instructions."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        return torch.cuda.get_device_capability(device)[0] >= AMPERE
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def describe_machine(device: torch.device) -> Machine:
+    """What the choice of an engine depends on."""
+    extra = all(find_spec(name) is not None for name in ("openvino", "nncf"))
+    return Machine(str(device), has_bf16(device), extra)
 
 
 def _gpu_names() -> list[str]:
     return [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]
 
 
-def _describe(name: str) -> str:
+def _describe(name: str, precision: str = "auto", engine: str = "auto") -> str:
     device = choose_device(name)
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    return f"{device}, {kind}, {'bf16' if has_bf16(device) else 'fp32'}"
+    first = choose(describe_machine(device), engine, precision)[0]
+    return f"{device}, {kind}, {first.engine} in {first.precision} ({first.why})"
 
 
 if __name__ == "__main__":
     try:
-        sys.stdout.write(_describe(sys.argv[1] if len(sys.argv) > 1 else "auto") + "\n")
+        sys.stdout.write(_describe(*(sys.argv[1:] or ["auto"])) + "\n")
     except ModelError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)

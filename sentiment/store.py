@@ -42,7 +42,7 @@ def save_version(written: Path, target: Path, manifest: Manifest) -> Manifest:
     if target.exists():
         raise InputError(f"version {target.name} exists already: versions never change")
     whole = manifest.model_copy(
-        update={"files": {path.name: _record(path) for path in sorted(written.iterdir())}}
+        update={"files": {path.name: record_file(path) for path in sorted(written.iterdir())}}
     )
     with _store_errors(target.parent):
         (written / MANIFEST).write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -71,7 +71,7 @@ def verify(directory: Path) -> Manifest:
         path = directory / name
         if path.is_symlink() or not path.is_file():
             raise ModelError(f"{directory}: {name} is missing")
-        if path.stat().st_size != record.bytes or _record(path) != record:
+        if path.stat().st_size != record.bytes or record_file(path) != record:
             raise ModelError(f"{directory}: {name} is damaged (its checksum is wrong)")
     unknown = {path.name for path in directory.iterdir()} - set(manifest.files) - {MANIFEST}
     if unknown:
@@ -255,7 +255,8 @@ def _put_in_place(aside: Path, directory: Path) -> None:
             raise
 
 
-def _record(path: Path) -> FileRecord:
+def record_file(path: Path) -> FileRecord:
+    """Checksum and size of a file as it is now."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(HASH_BLOCK_BYTES):

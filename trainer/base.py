@@ -19,7 +19,7 @@ from transformers import ElectraConfig, ElectraForSequenceClassification
 from transformers.utils import logging as transformers_logging
 
 from core.errors import InputError, ModelError
-from sentiment.engine import make_ready
+from sentiment.engines.loading import make_ready
 from sentiment.labels import LABEL_NAMES, LABELS, parse_label
 from sentiment.manifest import MANIFEST
 from sentiment.store import Store, shipped_version, verify

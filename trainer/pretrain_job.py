@@ -23,7 +23,7 @@ from transformers import ElectraForPreTraining
 
 from core.errors import InputError, ModelError, NifosError
 from core.settings import load_settings
-from sentiment.engine import make_ready
+from sentiment.engines.loading import make_ready
 from sentiment.store import Store
 from sentiment.text import prepare
 from trainer.base import load_base

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from transformers import AutoTokenizer, ElectraForSequenceClassification
 
 from core.errors import ModelError
 from sentiment.classifier import Classifier
-from sentiment.store import MANIFEST, _record
+from sentiment.store import MANIFEST, record_file
 from sentiment.text import prepare
+from sentiment.windows import encode
 from tests.tiny_version import TEXTS, build_tiny_version
 
 LONG = " ".join(TEXTS * 4)
@@ -61,21 +63,25 @@ def test_the_transformers_tokenizer_of_a_version_reads_hangul(
     assert ids == classifier._tokenizer.encode(TEXTS[0]).ids
 
 
-def test_equal_texts_are_computed_once(
-    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows: list[int] = []
-    forward = classifier._forward
-
-    def counted(batch: list[np.ndarray]) -> np.ndarray:
-        rows.append(len(batch))
-        return forward(batch)
-
-    monkeypatch.setattr(classifier, "_forward", counted)
+def test_equal_texts_are_computed_once_and_answered_each(classifier: Classifier) -> None:
     # Equal once they are prepared: white space and decomposed Hangul do not count.
-    predictions = classifier.predict([TEXTS[0], f"  {TEXTS[0]} ", TEXTS[1], TEXTS[0]])
-    assert sum(rows) == 2
-    assert len({tuple(row) for row in predictions.probabilities[[0, 1, 3]].tolist()}) == 1
+    texts = [TEXTS[0], f"  {TEXTS[0]} ", TEXTS[1], unicodedata.normalize("NFD", TEXTS[0])]
+    predictions = classifier.predict(texts)
+    assert predictions.work.texts == predictions.work.windows == 2
+    assert len(predictions) == len(predictions.windowed) == 4
+    alike = predictions.probabilities[[0, 1, 3]].tolist()
+    assert alike == [alike[0]] * 3
+    assert predictions.probabilities[2].tolist() != alike[0]
+    apart = classifier.predict(TEXTS[:2])
+    assert predictions.label_ids[[0, 2]].tolist() == apart.label_ids.tolist()
+
+
+def test_work_is_told(classifier: Classifier) -> None:
+    work = classifier.predict([*TEXTS, LONG, "좋았다"]).work
+    assert work.texts == len(TEXTS) + 2
+    assert work.windows > work.texts
+    assert 0 < work.tokens <= work.padded_tokens
+    assert min(work.prepare_s, work.tokenize_s, work.compute_s) > 0
 
 
 def test_a_long_text_is_read_whole_in_windows(classifier: Classifier) -> None:
@@ -88,10 +94,11 @@ def test_a_long_text_is_read_whole_in_windows(classifier: Classifier) -> None:
 
 def test_windows_are_averaged_by_their_length(version: Path, classifier: Classifier) -> None:
     tokens = classifier._tokenizer.encode(prepare(LONG), add_special_tokens=False).ids
-    windows = classifier._encode([prepare(LONG)])
-    assert [len(ids) for ids in windows.ids] == [32] * len(windows.ids)
-    assert windows.ids[0][1:-1].tolist() == tokens[:30]
-    assert windows.ids[-1][1:-1].tolist() == tokens[-30:]
+    windows = encode(classifier._tokenizer, [prepare(LONG)], 32)
+    assert windows.lengths.tolist() == [32] * len(windows)
+    padded = windows.padded(np.arange(len(windows)))
+    assert padded[0, 1:-1].tolist() == tokens[:30]
+    assert padded[-1, 1:-1].tolist() == tokens[-30:]
 
 
 def test_a_megabyte_in_one_text_is_no_trouble(classifier: Classifier) -> None:
@@ -132,7 +139,7 @@ def test_a_tokenizer_that_does_not_read_hangul_is_refused(tmp_path: Path) -> Non
     tokenizer["normalizer"] |= {"lowercase": True, "strip_accents": True}
     (broken / "tokenizer.json").write_text(json.dumps(tokenizer))
     manifest = json.loads((broken / MANIFEST).read_text())
-    manifest["files"]["tokenizer.json"] = _record(broken / "tokenizer.json").model_dump()
+    manifest["files"]["tokenizer.json"] = record_file(broken / "tokenizer.json").model_dump()
     (broken / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(ModelError, match="Hangul"):
         Classifier.load(broken, device="cpu")

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from core.errors import ModelError
 from sentiment.classifier import Classifier
-from sentiment.engine import load_tokenizer
+from sentiment.engines.loading import load_tokenizer
 from tests.tiny_version import TEXTS, build_tiny_version
 
 

@@ -15,11 +15,10 @@ from transformers import ElectraForSequenceClassification
 from transformers.utils import logging as transformers_logging
 
 from core.errors import ModelError
-from sentiment.device import has_bf16
 from sentiment.labels import LABEL_NAMES
 from sentiment.text import prepare
+from sentiment.windows import FRAME_TOKENS
 
-FRAME_TOKENS = ("[CLS]", "[SEP]", "[PAD]")  # around a window, and behind a short one
 SELF_TEST = "이 영화는 정말 재미있었다"
 
 
@@ -60,13 +59,12 @@ def make_ready(tokenizer: Tokenizer, where: str) -> None:
 
 
 def load_model(
-    directory: Path, device: torch.device, *, padding_length: int, vocabulary: int
+    directory: Path, *, padding_length: int, vocabulary: int
 ) -> ElectraForSequenceClassification:
-    """The model of a version, ready to compute: bf16 where the device is fast in it, else fp32.
+    """The model of a version on the CPU in fp32, as it was trained.
 
     Args:
         directory: of the version.
-        device: to compute on.
         padding_length: tokens that the model must have positions for.
         vocabulary: tokens that the model must know.
 
@@ -82,7 +80,7 @@ def load_model(
             use_safetensors=True,
             trust_remote_code=False,
             attn_implementation="sdpa",
-            dtype=torch.bfloat16 if has_bf16(device) else torch.float32,
+            dtype=torch.float32,
             output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -93,7 +91,7 @@ def load_model(
         first = sorted(report["missing_keys"])[0]
         raise ModelError(f"{directory}: model.safetensors lacks {first}")
     _check_config(model.config, directory, padding_length, vocabulary)
-    ready: ElectraForSequenceClassification = model.eval().to(device)
+    ready: ElectraForSequenceClassification = model.eval().requires_grad_(False)
     return ready
 
 

@@ -1,0 +1,61 @@
+"""Have a version converted for OpenVINO by a process of its own. No torch here."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from core.errors import ModelError, NifosError
+
+MODEL_XML = "model.xml"  # OpenVINO puts the weights beside it, as model.bin
+FULL, INT8 = "full", "int8"
+TIMEOUT_S = 1_800  # a base model takes a minute on an idle core
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def convert_aside(version: Path, target: Path, form: str) -> None:
+    """Fill a directory with OpenVINO's form of a version.
+
+    Args:
+        version: its directory.
+        target: exists and is empty.
+        form: `full`, in fp32 that serves for bf16 too, or `int8`.
+
+    Raises:
+        ModelError: it cannot be converted.
+    """
+    command = [sys.executable, "-m", "sentiment.engines.convert"]
+    # A file takes all that the libraries say there; a pipe that nobody reads fills up.
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
+        subprocess.Popen(
+            [*command, str(version.resolve()), str(target.resolve()), form],
+            cwd=ROOT,  # so that it finds this program, installed or not
+            stdin=subprocess.PIPE,  # it ends when this pipe does
+            stdout=said,
+            stderr=said,
+        ) as process,
+    ):
+        try:
+            process.wait(TIMEOUT_S)
+        except BaseException as error:
+            process.kill()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise ModelError(f"{version}: not converted within {TIMEOUT_S} s") from None
+            raise
+        said.seek(0)
+        lines = said.read().strip().splitlines()
+    if process.returncode:
+        raise _error(version, process.returncode, lines[-1] if lines else "")
+
+
+def _error(version: Path, returncode: int, last: str) -> NifosError:
+    if returncode < 0:
+        words = f"its process was ended by signal {-returncode} (9 is often a lack of memory)"
+    elif returncode == ModelError.exit_code:
+        return ModelError(last)
+    else:
+        words = last.partition(":")[0]  # of a foreign exception no more than its name
+    return ModelError(f"{version}: cannot be converted for OpenVINO: {words}")
