@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, RowMapping, text
 
 SPEED_WINDOW_S = 300  # long enough for a few chunks of a slow model, short enough to be "now"
 
@@ -51,7 +50,7 @@ def recent_speed(connection: Connection, window_s: float = SPEED_WINDOW_S) -> li
     return [_speed(row._mapping) for row in rows]
 
 
-def _speed(row: Mapping[str, Any]) -> Speed:
+def _speed(row: RowMapping) -> Speed:
     span_s = max(float(row["span_s"]), 1e-3)
     seconds = float(row["seconds"]) or 1.0
     share = {step: float(row[step] or 0) / seconds for step in STEPS}
