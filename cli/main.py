@@ -40,6 +40,7 @@ COMMANDS = {
     "retry": "repair",
     "forget": "repair",
     "doctor": "doctor",
+    "check": "check",
 }
 GROUPS = frozenset({"models", "nightly"})
 

@@ -12,16 +12,17 @@ from rich.console import Group
 from rich.live import Live
 
 from cli.commands.options import AsJson
+from cli.health import judge
 from cli.output import duration, make_table, print_json, stdout
 from cli.services import Services, open_services
 from cli.speed import speed_rows
-from core.broker import connect, live_workers, queue_depth
+from cli.watchdog import read_facts
+from core.broker import live_workers
 from core.errors import ServiceError
 from core.logs import configure_logs
 from core.settings import load_settings
 from db import status as db_status
 from db.engine import transaction
-from db.locks import count_trainers
 from db.speed import recent_speed
 from db.status import CrawlStatus, WorkStatus
 from db.training_runs import open_run
@@ -29,7 +30,6 @@ from db.versions import active_version
 
 SHOWN_CRAWLS = 20
 WATCH_EVERY_S = 2.0
-PING_S = 1.0
 WORKER_CALLS = 3  # a worker that loads models on a busy machine may miss a call or two
 
 # What fits on 80 columns; the view `crawl_status` and --json say all.
@@ -84,15 +84,14 @@ def _collect(services: Services) -> dict[str, Any]:
         rescores = db_status.rescore_status(connection)
         active = active_version(connection)
         retrain = open_run(connection)
-        trainers = count_trainers(connection)
         speed = recent_speed(connection)
-    with connect(services.app) as broker:
-        depth = queue_depth(broker)
+    facts = read_facts(services)
     return {
         "version": active.name if active else None,
-        "queue": depth,
-        "workers": live_workers(services.app, PING_S),
-        "trainers": trainers,
+        "queue": facts.depth,
+        "problems": [asdict(problem) for problem in judge(facts)],
+        "workers": facts.workers,
+        "trainers": facts.trainers,
         "retrain": None if retrain is None else retrain.words(),
         **asdict(work),
         "seconds_left": _seconds_left(work),
@@ -125,6 +124,10 @@ def _render(collected: dict[str, Any]) -> Group:
         ("documents a second", f"{collected['documents_per_s']:,.0f} (last minute)"),
         ("time to go", "unknown" if left is None else duration(left)),
         *(row for speed in collected["speed"] for row in speed_rows(speed)),
+        *(
+            ("PROBLEM", f"{problem['words']}: try `{problem['command']}`")
+            for problem in collected["problems"]
+        ),
         *(
             (f"rescore by {rescore['version']}", _words(rescore))
             for rescore in collected["rescores"]
