@@ -12,16 +12,30 @@ NVIDIA_DRIVER = Path("/proc/driver/nvidia")
 PROBE_TIMEOUT_S = 120  # a first import of torch from a cold disk
 
 
-def probe_device(device: str) -> str:
+def probe_device(device: str, precision: str = "auto") -> str:
     """Describe the device that a setting chooses; its name comes first, `cpu` or `cuda:0`.
 
+    Args:
+        device: as `sentiment.device.choose_device` reads it.
+        precision: that is to be computed in there.
+
     Raises:
-        ModelError: it is not there; the message names those that are.
+        ModelError: it is not there (the message names those that are), or cannot do that.
     """
-    if device == "cpu" or (device == "auto" and not NVIDIA_DRIVER.exists()):
+    known = device == "cpu" or (device == "auto" and not NVIDIA_DRIVER.exists())
+    if known and precision == "auto":
         return "cpu"  # known without the seconds that torch takes to say so
+    return describe_device(device, precision)
+
+
+def describe_device(device: str, precision: str = "auto", engine: str = "auto") -> str:
+    """The same, with the engine and the precision that it would compute in, and why these.
+
+    Raises:
+        ModelError: as `probe_device`, or no such engine here.
+    """
     probe = subprocess.run(
-        [sys.executable, "-m", "sentiment.device", device],
+        [sys.executable, "-m", "sentiment.device", device, precision, engine],
         capture_output=True,
         text=True,
         timeout=PROBE_TIMEOUT_S,

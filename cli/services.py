@@ -51,12 +51,13 @@ class Services:
         """Refuse to go on where nothing could be labelled: model, Redis, device, in this order.
 
         Raises:
-            ModelError: no active version, a damaged one, or a device that is not there.
+            ModelError: no active version, a damaged one, or a device that is not there or
+                cannot compute in the precision that is set.
             BrokerError: Redis cannot be reached.
         """
         active = self.checked_active_version()
         self.require_broker()
-        probe_device(self.settings.device)
+        probe_device(self.settings.device, self.settings.precision)
         return active
 
     def checked_active_version(self) -> VersionRow:

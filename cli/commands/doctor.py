@@ -9,7 +9,7 @@ import typer
 
 from cli.commands.options import AsJson
 from cli.output import make_table, print_json, stdout
-from cli.probe import probe_device
+from cli.probe import describe_device
 from cli.services import open_broker, open_services
 from core.broker import connect, live_workers, queue_depth
 from core.errors import NifosError, ServiceError
@@ -18,6 +18,7 @@ from core.settings import Settings, load_settings
 from db import status
 from db.engine import transaction
 from db.migrate import require_migrated
+from sentiment.tuning import plan, read_tuning
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def _try(part: str, settings: Settings, check: Callable[[Settings], str]) -> Fin
 
 
 def _device(settings: Settings) -> str:
-    return probe_device(settings.device)
+    return describe_device(settings.device, settings.precision)
 
 
 def _database(settings: Settings) -> str:
@@ -77,6 +78,20 @@ def _model(settings: Settings) -> str:
         return f"version {active.name}, checksums right, store {services.settings.store_url}"
 
 
+def _tuning(settings: Settings) -> str:
+    with open_services(settings, broker=False) as services:
+        version = services.checked_active_version().name
+    found = read_tuning(settings.home, version, device=settings.device)
+    if found is None:
+        return f"none of {version} on this hardware: `nifos tune` finds what is fastest"
+    used = "" if plan(found, precision=settings.precision).tuned else "; not used: NIFOS_PRECISION"
+    return (
+        f"{found.engine} {found.precision}, {found.batch_tokens} tokens a batch, "
+        f"{found.processes} processes: {found.documents_per_s:,.0f} documents/s "
+        f"({found.measured_at[:10]}){used}"
+    )
+
+
 def _workers(settings: Settings) -> str:
     with open_broker(settings) as app:
         alive = live_workers(app)
@@ -96,5 +111,6 @@ CHECKS: dict[str, Callable[[Settings], str]] = {
     "PostgreSQL": _database,
     "Redis": _broker,
     "model": _model,
+    "tuning": _tuning,
     "workers": _workers,
 }
