@@ -179,6 +179,6 @@ def test_an_archive_of_many_files_is_read_in_the_time_of_its_files(tmp_path: Pat
     path = _file(
         tmp_path, zipped({f"{n:05}.json": b'{"id": 1, "text": "x"}' for n in range(count)})
     )
-    begun = time.monotonic()
+    begun = time.process_time()
     assert outcomes(path) == ["x"] * count
-    assert time.monotonic() - begun < 40
+    assert time.process_time() - begun < 40

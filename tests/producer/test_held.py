@@ -86,9 +86,9 @@ def test_the_longest_values_are_cut_alike_and_no_other() -> None:
     ],
 )
 def test_a_row_of_any_size_is_held_soon(row: dict[str, Any]) -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     held = hold_row(row)
-    assert time.monotonic() - begun < 10
+    assert time.process_time() - begun < 10
     _check(held)
     assert not held.whole
 

@@ -133,10 +133,10 @@ def test_many_rows_take_little_memory_and_time() -> None:
     texts = [f"{n % 600_000}번째 글은 {'좋다' if n % 3 else '그저 그렇다'}" for n in range(670_000)]
     label_ids = np.arange(670_000) % 3
     tracemalloc.start()
-    started = time.monotonic()
+    started = time.process_time()
     corpus = merge_equal(texts, label_ids)
     peak_mb = tracemalloc.get_traced_memory()[1] / 1e6
     tracemalloc.stop()
     assert corpus.merged == 70_000
     assert peak_mb < 300
-    assert time.monotonic() - started < 60
+    assert time.process_time() - started < 60

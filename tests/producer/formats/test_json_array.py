@@ -127,6 +127,6 @@ def test_an_element_that_is_too_long_ends_the_file(
 def test_the_end_of_brackets_is_found_once_through() -> None:
     assert end_of_brackets('[["a\\"]"]]x', 0) == 10
     assert end_of_brackets('["a\\', 0) is None
-    begun = time.monotonic()
+    begun = time.process_time()
     assert end_of_brackets("[" * 200 + '"' + '\\"' * 500_000, 0) is None
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5

@@ -93,9 +93,9 @@ def test_a_file_of_nothing_but_open_quotes_ends(
 ) -> None:
     monkeypatch.setattr(records_module, "MAX_WAIT_CHARACTERS", 1_000)
     monkeypatch.setattr(records_module, "LONG_WAIT_LINES", 1 << 30)
-    begun = time.monotonic()
+    begun = time.process_time()
     records = split_records([line] * 30_000, ",", 2, final=final)
-    assert time.monotonic() - begun < 20
+    assert time.process_time() - begun < 20
     assert len(records.rest) <= 1_000
 
 
