@@ -4,6 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Two at a time, for CI's two cores; a thread each, or they wait for each other's. Each of the two
+# has servers of its own. `make test AT_ONCE=8` where there are more cores.
+AT_ONCE ?= 2
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(AT_ONCE) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test fast lint format bench chaos starter clean
@@ -24,10 +28,10 @@ demo: $(READY) ## label the example crawl, on servers of its own
 	$(BIN)/nifos run examples/crawl.jsonl --source demo
 
 test: $(READY) lint ## lint, types, import contracts, all tests
-	$(BIN)/python -m pytest
+	$(TESTS)
 
 fast: $(READY) ## the tests that take less than ten seconds each
-	$(BIN)/python -m pytest -m 'not slow'
+	$(TESTS) -m 'not slow'
 
 lint: $(READY) ## lint, types and import contracts alone
 	$(BIN)/ruff check .
