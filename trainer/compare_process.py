@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import DatabaseError, InputError, NifosError
+from core.logs import configure_logs
 from core.settings import Settings, load_settings
 from db.engine import Engine, make_engine, transaction
 from db.samples import SampledDocument, sample_stored_documents
@@ -31,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run it. Returns the exit code."""
     names = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        _tell(sample=_compare(load_settings(quiet=True), *names))
+        settings = load_settings(quiet=True)
+        configure_logs(settings)  # on stderr: stdout is for what is told
+        _tell(sample=_compare(settings, *names))
     except NifosError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
