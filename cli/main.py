@@ -41,6 +41,7 @@ COMMANDS = {
     "forget": "repair",
     "doctor": "doctor",
     "check": "check",
+    "tune": "tune",
 }
 GROUPS = frozenset({"models", "nightly"})
 

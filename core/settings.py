@@ -100,6 +100,8 @@ def export_settings(settings: Settings) -> None:
     Celery's children are fresh interpreters; the environment is what they get.
     """
     os.environ["NIFOS_LOG_LEVEL"] = settings.log_level
+    if settings.worker_processes is not None:
+        os.environ["NIFOS_WORKER_PROCESSES"] = str(settings.worker_processes)
     for name, url in (
         ("NIFOS_DATABASE_URL", settings.database_url),
         ("NIFOS_BROKER_URL", settings.broker_url),

@@ -6,30 +6,63 @@ Two, because during a swap the chunks of the old version and of the new one are 
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import structlog
 
 from core.errors import ModelError
 from db import versions
 from db.engine import Engine, transaction
 from sentiment.store import Store
+from sentiment.tuning import Plan, plan, read_tuning
 
 if TYPE_CHECKING:
     from sentiment.classifier import Classifier
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 KEPT_VERSIONS = 2
 
 
 class LoadedVersions:
-    """Classifiers by version id, loaded from the store when first asked for."""
+    """Classifiers by version id, loaded from the store when first asked for.
+
+    Args:
+        engine: of the database.
+        store: of the versions.
+        device: as set.
+        batch_tokens: as set; None: what was tuned, or measured for the device.
+        threads: of this process, where nothing was tuned.
+        precision: as set.
+        gpu_memory_fraction: as set, of one child of a worker.
+        home: where `tuning.json` and converted engines are; None: neither is used.
+        processes: children of this worker: what was tuned for as many may share the cores.
+    """
 
     def __init__(
-        self, engine: Engine, store: Store, *, device: str, batch_tokens: int | None, threads: int
+        self,
+        engine: Engine,
+        store: Store,
+        *,
+        device: str,
+        batch_tokens: int | None,
+        threads: int,
+        precision: str = "auto",
+        gpu_memory_fraction: float = 0.45,
+        home: Path | None = None,
+        processes: int | None = None,
     ) -> None:
         self._engine = engine
         self._store = store
         self._device = device
         self._batch_tokens = batch_tokens
         self._threads = threads
+        self._precision = precision
+        self._gpu_memory_fraction = gpu_memory_fraction
+        self._home = home
+        self._processes = processes
         self._loaded: OrderedDict[int, Classifier] = OrderedDict()
 
     def get(self, version_id: int) -> Classifier:
@@ -55,16 +88,47 @@ class LoadedVersions:
             self.get(active.id)
 
     def _load(self, version_id: int) -> Classifier:
-        # Here and not above: the worker's parent imports this module and must not load torch.
-        from sentiment.classifier import Classifier  # noqa: PLC0415
-
         with transaction(self._engine) as connection:
             version = versions.get_version(connection, version_id)
         if version is None:
             raise ModelError(f"no version {version_id} in the database")
-        return Classifier.load(
-            self._store.fetch(version.store_path, version.checksums),
-            device=self._device,
+        directory = self._store.fetch(version.store_path, version.checksums)
+        chosen = self._plan(version.name)
+        try:
+            classifier = self._load_as(directory, chosen)
+        except ModelError as error:
+            if not chosen.tuned:
+                raise
+            # Measured once, perhaps with an extra that is gone: no reason to label nothing.
+            log.warning("tuning_not_used", version=version.name, reason=str(error))
+            chosen = self._plan(None)
+            classifier = self._load_as(directory, chosen)
+        # What it is computed by, and why, the classifier has said itself.
+        log.info("version_loaded", version=version.name, **asdict(chosen))
+        return classifier
+
+    def _plan(self, version: str | None) -> Plan:
+        tuning = None
+        if self._home is not None and version is not None:
+            tuning = read_tuning(self._home, version, device=self._device)
+        return plan(
+            tuning,
+            precision=self._precision,
             batch_tokens=self._batch_tokens,
-            threads=self._threads,
+            processes=self._processes,
+        )
+
+    def _load_as(self, directory: Path, chosen: Plan) -> Classifier:
+        # Here and not above: the worker's parent imports this module and must not load torch.
+        from sentiment.classifier import Classifier  # noqa: PLC0415
+
+        return Classifier.load(
+            directory,
+            device=self._device,
+            engine=chosen.engine,
+            precision=chosen.precision,
+            batch_tokens=chosen.batch_tokens,
+            threads=chosen.threads if chosen.tuned else self._threads,
+            gpu_memory_fraction=self._gpu_memory_fraction,
+            cache=None if self._home is None else self._home / "cache" / "engines",
         )

@@ -85,14 +85,16 @@ class Scorer:
         timings = {
             "read_s": round(read_at - start, 4),
             "predict_s": round(predicted_at - read_at, 4),
+            "documents": len(found.document_ids),
+            **_work(found.predictions),
         }
-        measured = labels.Measured(timings)
+        facts = classifier.facts
+        measured = labels.Measured(timings, facts.engine, facts.precision)
         columns = _columns(found.document_ids, found.predictions, found.failures)
         done = self._commit(lease, columns, measured)
         if done:
             log.info(
                 "chunk_labelled",
-                documents=len(found.document_ids),
                 failed=len(found.failures),
                 write_s=round(time.perf_counter() - predicted_at, 4),
                 **timings,
@@ -143,6 +145,18 @@ def _columns(
         windowed=predictions.windowed,
         failures=failures,
     )
+
+
+def _work(predictions: Predictions) -> dict[str, float]:
+    work = predictions.work
+    return {
+        "texts": work.texts,
+        "tokens": work.tokens,
+        "padded_tokens": work.padded_tokens,
+        "prepare_s": round(work.prepare_s, 4),
+        "tokenize_s": round(work.tokenize_s, 4),
+        "compute_s": round(work.compute_s, 4),
+    }
 
 
 @contextmanager

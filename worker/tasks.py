@@ -21,7 +21,7 @@ from worker.score import Scorer
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
-CPU_THREADS = 1  # the children are the parallelism: one a core
+CPU_THREADS = 1  # the children are the parallelism: one a core, unless it was tuned otherwise
 
 
 @shared_task(name=SCORE_TASK)
@@ -65,5 +65,9 @@ def _child() -> tuple[LoadedVersions, Scorer]:
         device=settings.device,
         batch_tokens=settings.batch_tokens,
         threads=CPU_THREADS,
+        precision=settings.precision,
+        gpu_memory_fraction=settings.gpu_memory_fraction,
+        home=settings.home,
+        processes=settings.worker_processes,
     )
     return loaded, Scorer(engine, loaded, holder=this_process(), timezone=settings.timezone)

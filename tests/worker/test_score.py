@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 from sqlalchemy import text
 
 from core.errors import DatabaseError, DeviceError, StoreError
@@ -13,7 +12,7 @@ from core.holder import this_process
 from core.messages import ScoringKey
 from db import labels, scorings, versions
 from db.engine import Engine, transaction
-from sentiment.classifier import Classifier
+from sentiment.engines.torch_cpu import TorchCpuEngine
 from sentiment.store import Store, verify
 from tests.crawls import load_posts
 from tests.tiny_version import build_tiny_version
@@ -75,7 +74,6 @@ def test_a_chunk_is_labelled_whole_and_once(
     assert not scorer.score(key)
     assert _one(engine, "select count(*) from sentiment") == 200
     assert _one(engine, "select sum(n) from sentiment_daily") == 200
-    assert _one(engine, "select timings ->> 'predict_s' is not null from scoring") is True
     sums = "select max(abs(p_negative + p_neutral + p_positive - 1)) < 0.001 from label"
     assert _one(engine, sums) is True
     highest = (
@@ -84,6 +82,23 @@ def test_a_chunk_is_labelled_whole_and_once(
         " from label"
     )
     assert _one(engine, highest) is True
+
+
+def test_what_each_part_took_is_stored_with_the_scoring(
+    engine: Engine, scorer: Scorer, key: ScoringKey
+) -> None:
+    assert scorer.score(key)
+    with transaction(engine) as connection:
+        row = connection.execute(text("select * from scoring_speed")).one()
+    assert (row.documents, row.texts) == (200, 200)
+    assert 400 < row.tokens <= row.padded_tokens
+    assert 0 <= row.padding_share < 0.5
+    assert row.engine == "torch"
+    assert row.precision in ("fp32", "bf16")
+    parts = (row.read_s, row.prepare_s, row.tokenize_s, row.compute_s, row.write_s)
+    assert all(part >= 0 for part in parts)
+    assert row.compute_s > 0
+    assert sum(parts) <= float(row.seconds) + 0.001
 
 
 def test_each_chunk_gets_the_version_that_its_message_names(
@@ -143,9 +158,10 @@ def test_a_broken_gpu_gives_the_chunk_back_and_ends_the_child(
     engine: Engine, scorer: Scorer, key: ScoringKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_arguments: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise DeviceError("the GPU failed (OutOfMemoryError)")
 
-    monkeypatch.setattr(Classifier, "_forward", broken)
+    scorer._loaded.get(key.version_id)  # a load computes, too
+    monkeypatch.setattr(TorchCpuEngine, "compute", broken)
     with pytest.raises(DeviceError, match="OutOfMemoryError"):
         scorer.score(key)
     assert _one(engine, "select state || tries from scoring") == "pending0"
