@@ -170,8 +170,10 @@ def _joined(parts: list[Predictions], harmless: Predictions) -> Predictions:
         none = getattr(harmless, name)[:0]
         return np.concatenate([none, *(getattr(part, name) for part in parts)])
 
+    work = {name: sum(getattr(part.work, name) for part in parts) for name in vars(harmless.work)}
     return replace(
         harmless,
+        work=type(harmless.work)(**work),
         label_ids=column("label_ids"),
         probabilities=column("probabilities"),
         windowed=column("windowed"),

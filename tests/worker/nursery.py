@@ -68,7 +68,6 @@ class _Loaded(LoadedVersions):
 
 
 def _score(classifier: Classifier, line: str) -> NoReturn:
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # its logs are no answer of ours
     order = json.loads(line)
     engine = make_engine(order["database"])
     scorer = Scorer(engine, _Loaded(classifier), holder=this_process(), timezone="Asia/Seoul")
@@ -77,22 +76,24 @@ def _score(classifier: Classifier, line: str) -> NoReturn:
 
 
 def main() -> None:
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # logs are no answers
+
+    def say(words: str) -> None:
+        answers.write(words + "\n")
+        answers.flush()
+
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
     classifier = Harmed.load(Path(sys.argv[1]), device="cpu", threads=1)
-    _say("ready")
+    say("ready")
     for line in sys.stdin:
         pid = os.fork()
         if not pid:
             _score(classifier, line)
-        _say(f"begun {pid}")
+        say(f"begun {pid}")
         _pid, status = os.waitpid(pid, 0)
-        _say(str(os.waitstatus_to_exitcode(status)))
-
-
-def _say(words: str) -> None:
-    sys.stdout.write(words + "\n")
-    sys.stdout.flush()
+        say(str(os.waitstatus_to_exitcode(status)))
 
 
 if __name__ == "__main__":
