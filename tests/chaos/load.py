@@ -41,7 +41,7 @@ class Load:
     def _run(self) -> None:
         try:
             while not self._over.is_set():
-                if self._stage.open_work() < LOW_WATER:
+                if 0 <= self._stage.open_work() < LOW_WATER:
                     self._stage.new_crawl(self._random, self._documents)
                 self._over.wait(0.2)
         except AssertionError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from dataclasses import replace
@@ -18,6 +19,7 @@ from rich.table import Table
 
 from tests.chaos.faults import FAULTS
 from tests.chaos.schedule import Outcome, Schedule, Tally
+from tests.chaos.settle import RECOVERY_S
 from tests.chaos.single import try_alone
 from tests.chaos.stage import Stage
 
@@ -26,6 +28,8 @@ console = Console(width=100)
 
 def main() -> int:
     """Run; 1 where an invariant was broken."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores the first
+        signal.signal(number, signal.default_int_handler)
     options = _options()
     home = Path(options.home or tempfile.mkdtemp(prefix="nifos-chaos-"))
     seeds = options.seeds[:1] if options.single is not None else options.seeds
@@ -47,6 +51,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--faults", type=int, default=1_000, help="of all seeds together")
     parser.add_argument("--single", nargs="*", help="each fault alone: all, or those with a word")
+    parser.add_argument("--recovery", type=float, default=RECOVERY_S, help="seconds allowed")
     parser.add_argument("--home", help="where data and logs go; a temporary directory")
     parser.add_argument("--output", type=Path, help="a JSON file of all outcomes")
     return parser.parse_args()
@@ -56,19 +61,22 @@ def _run(home: Path, seed: int, options: argparse.Namespace) -> Outcome:
     console.print(f"seed {seed}: {home}", markup=False)
     with Stage(home) as stage:
         if options.single is not None:
-            return _singles(stage, seed, options.single)
+            return _singles(stage, seed, options)
         share = -(-options.faults // len(options.seeds))
-        return Schedule(stage, seed, say=lambda words: console.print(words, markup=False)).run(
-            share
+        schedule = Schedule(
+            *(stage, seed),
+            recovery_s=options.recovery,
+            say=lambda words: console.print(words, markup=False),
         )
+        return schedule.run(share)
 
 
-def _singles(stage: Stage, seed: int, words: list[str]) -> Outcome:
-    outcome, random = Outcome(seed), Random(seed)
+def _singles(stage: Stage, seed: int, options: argparse.Namespace) -> Outcome:
+    outcome, random, words = Outcome(seed), Random(seed), options.single
     for name, fault in FAULTS.items():
         if words and not any(word in name for word in words):
             continue
-        recovery_s, broken = try_alone(stage, fault, random)
+        recovery_s, broken = try_alone(stage, fault, random, options.recovery)
         outcome.faults[name] = Tally(struck=1, seconds=recovery_s)
         outcome.recoveries_s.append(recovery_s)
         outcome.broken += broken

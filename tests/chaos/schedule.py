@@ -13,7 +13,7 @@ from typing import Any
 from tests.chaos.fault import Fault
 from tests.chaos.faults import FAULTS
 from tests.chaos.load import Load
-from tests.chaos.settle import settle
+from tests.chaos.settle import RECOVERY_S, settle
 from tests.chaos.stage import Stage
 
 ROUND_FAULTS = 40
@@ -72,7 +72,9 @@ class Schedule:
         seed: int,
         faults: Sequence[Fault] = tuple(FAULTS.values()),
         say: Callable[[str], None] = print,
+        recovery_s: float = RECOVERY_S,
     ) -> None:
+        self._recovery_s = recovery_s
         self._stage = stage
         self._random = Random(seed)
         self._faults = faults
@@ -99,7 +101,7 @@ class Schedule:
                     pool.submit(self._do, fault, Random(self._random.random()))
                     time.sleep(self._random.expovariate(1 / GAP_S))
             since = time.monotonic()
-        recovery_s, broken = settle(self._stage, since)
+        recovery_s, broken = settle(self._stage, since, self._recovery_s)
         self.outcome.recoveries_s.append(round(recovery_s, 1))
         self.outcome.broken += broken
 
