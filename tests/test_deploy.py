@@ -22,9 +22,9 @@ import yaml
 from typer.main import get_command
 
 from cli.embedded import EmbeddedServers
-from cli.embedded_redis import find_redis
 from cli.main import make_app
 from core.settings import Settings
+from tests.deployed import USERS, add_users, deployed_redis, password, passwords
 from tests.labelled import write_labelled
 from tests.nights import settle
 
@@ -98,7 +98,6 @@ def test_services_wait_for_what_they_need_and_restart(compose: dict[str, Any]) -
         for profile in ("cpu", "gpu"):
             assert services[f"{name}-{profile}"]["profiles"] == [profile]
     assert _example()["COMPOSE_PROFILES"] == "cpu"
-    assert "noeviction" in str(services["redis"]["command"])
 
 
 @pytest.mark.parametrize(
@@ -244,35 +243,64 @@ def _wait_for_worker(environment: dict[str, str]) -> None:
     assert status.returncode == 0, status.stderr
 
 
-def test_the_redis_service_starts_with_a_password_and_forgets_nothing(
+def test_the_redis_service_lets_in_who_has_a_password_and_forgets_nothing(
     compose: dict[str, Any], tmp_path: Path
 ) -> None:
     """Its own command, on the Redis that is at hand, at a socket instead of the port."""
-    shell, flag, line = compose["services"]["redis"]["command"]
-    (tmp_path / "valkey-server").symlink_to(find_redis())
-    socket = tmp_path / "r.sock"
-    line = line.replace("$$", "$") + f" --port 0 --unixsocket {socket}"
-    environment = {
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "TMPDIR": str(tmp_path),
-        "REDIS_PASSWORD": "secret1",
+    redis_service = compose["services"]["redis"]
+    assert redis_service["command"] == ["sh", "/redis.sh"]
+    assert redis_service["volumes"] == ["./deploy/redis.sh:/redis.sh:ro"]
+    with deployed_redis(tmp_path) as (socket, service):
+        where = {"unix_socket_path": str(socket)}
+        with redis.Redis(**where, password=password("redis")) as client:
+            settings = client.config_get("maxmemory-policy") | client.config_get("save")
+        assert settings == {"maxmemory-policy": "noeviction", "save": ""}
+        with pytest.raises(redis.AuthenticationError), redis.Redis(**where) as stranger:
+            stranger.ping()
+        for user in ("worker", "producer", "trainer"):
+            with redis.Redis(**where, username=user, password=password(user)) as client:
+                client.llen("nifos.score")
+                for command in ("flushall", "config get *", "keys *", "acl list", "llen other"):
+                    with pytest.raises(redis.exceptions.NoPermissionError):
+                        client.execute_command(*command.split())
+        with (
+            redis.Redis(**where, username="worker", password=password("worker")) as client,
+            pytest.raises(redis.exceptions.NoPermissionError),
+        ):
+            client.lpush("nifos.train", "x")
+        words = " ".join(psutil.Process(service.pid).cmdline())
+        assert not any(secret in words for secret in passwords().values())
+        assert psutil.Process(service.pid).children() == []  # it is the service's own process
+
+
+def test_each_service_connects_as_its_own_user_and_the_reader_holds_no_lock(
+    compose: dict[str, Any], empty_database_url: str, template_database: str
+) -> None:
+    services = compose["services"]
+    shown = services["postgres"]["volumes"]
+    assert "./deploy/users.sql:/docker-entrypoint-initdb.d/users.sql:ro" in shown
+    users = {
+        name: services[name]["environment"]["NIFOS_DATABASE_URL"].split("/")[2].split(":")[0]
+        for name in (*OURS, "sql")
     }
-    with subprocess.Popen(
-        [shell, flag, line], env=environment, stdout=subprocess.DEVNULL
-    ) as service:
-        try:
-            end = time.monotonic() + 20
-            while not socket.exists():
-                assert time.monotonic() < end
-            with redis.Redis(unix_socket_path=str(socket), password="secret1") as client:
-                settings = client.config_get("maxmemory-policy") | client.config_get("save")
-            assert settings == {"maxmemory-policy": "noeviction", "save": ""}
-            with (
-                pytest.raises(redis.AuthenticationError),
-                redis.Redis(unix_socket_path=str(socket)) as stranger,
-            ):
-                stranger.ping()
-            assert "secret1" not in " ".join(psutil.Process(service.pid).cmdline())
-            assert psutil.Process(service.pid).children() == []  # it is the service's own process
-        finally:
-            service.kill()
+    assert users == {
+        "migrate": "owner",
+        **dict.fromkeys(("worker-cpu", "worker-gpu"), "worker"),
+        **dict.fromkeys(("trainer-cpu", "trainer-gpu", "retrain"), "trainer"),
+        **dict.fromkeys(("scheduler", "enqueue"), "producer"),
+        "sql": "reader",
+    }
+    try:
+        for _again in range(2):
+            add_users(empty_database_url)
+        reader = empty_database_url.replace("//postgres@", "//reader@")
+        with psycopg.connect(reader, autocommit=True) as connection:
+            for locks in ("pg_advisory_lock(7003, 0)", "pg_try_advisory_xact_lock_shared(1)"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(f"select {locks}".encode())
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute("create temp table x (y int)")
+    finally:
+        with psycopg.connect(empty_database_url, autocommit=True) as admin:
+            for user in USERS:
+                admin.execute(f"drop user if exists {user}".encode())
