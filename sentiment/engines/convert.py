@@ -85,7 +85,9 @@ def _quantize(made: Any, windows: Windows, batches: list[Any]) -> Any:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()  # it ends when the parent does: nobody writes
+    # Nobody writes: it ends when the parent does. Not by `sys.stdin`, whose lock Python wants at exit.
+    while os.read(0, 1):
+        pass
     os._exit(1)
 
 
