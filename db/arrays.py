@@ -6,27 +6,16 @@ It knows types and bytes, nothing of tables. A statement casts each parameter
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import psycopg
 from numpy.typing import ArrayLike
-from psycopg.abc import Buffer
-from psycopg.adapt import Dumper
-from psycopg.pq import Format
+
+from db.array_parameters import BinaryArray
 
 # Element types: the server's oid of each (pg_type.dat) and its form on the wire.
 BIGINT = (20, ">i8")
 SMALLINT = (21, ">i2")
 REAL = (700, ">f4")
 BOOLEAN = (16, "i1")
-
-
-@dataclass(frozen=True)
-class BinaryArray:
-    """One array parameter, as `array_send` writes it."""
-
-    data: bytes
 
 
 def binary_array(values: ArrayLike, element: tuple[int, str]) -> BinaryArray:
@@ -45,15 +34,3 @@ def binary_array(values: ArrayLike, element: tuple[int, str]) -> BinaryArray:
     body["bytes"] = np.dtype(form).itemsize
     body["value"] = column
     return BinaryArray(np.array(header, ">i4").tobytes() + body.tobytes())
-
-
-class _BinaryArrayDumper(Dumper):
-    format = Format.BINARY
-
-    def dump(self, obj: BinaryArray) -> Buffer | None:
-        return obj.data
-
-
-def adapt_arrays(connection: psycopg.Connection) -> None:
-    """Let one connection of the driver take `BinaryArray` parameters."""
-    connection.adapters.register_dumper(BinaryArray, _BinaryArrayDumper)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import URL, make_url
 
 from core.errors import DatabaseError, InputError, NifosError
-from db.arrays import adapt_arrays
+from db.array_parameters import adapt_arrays
 from db.silence import BoundedConnection, bound_again
 
 __all__ = [

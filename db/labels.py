@@ -15,7 +15,8 @@ from sqlalchemy.sql import bindparam
 from core.errors import NifosError
 from core.messages import ScoringKey
 from db import isolation
-from db.arrays import BIGINT, BOOLEAN, REAL, SMALLINT, BinaryArray, binary_array
+from db.array_parameters import BinaryArray
+from db.arrays import BIGINT, BOOLEAN, REAL, SMALLINT, binary_array
 
 FENCE = """
 update scoring set state = 'done', n_labelled = :n, n_failed = :n_failed,
