@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from contextlib import suppress
@@ -10,6 +9,8 @@ from random import Random
 
 import psutil
 
+from core.broker import connect, make_celery_app
+from core.messages import SCORE_TASK
 from tests.chaos.changes import STORE_FULL
 from tests.chaos.fault import Fault
 from tests.chaos.stage import VERSIONS, Stage
@@ -80,10 +81,15 @@ def redeploy_one_by_one(stage: Stage, random: Random) -> bool:
 
 
 def say_nonsense(stage: Stage, random: Random) -> bool:
-    """Messages that no worker of ours was meant to get."""
-    client = stage.redis()
-    for body in (b"", b"not JSON", b"{}", json.dumps({"body": "x", "headers": {}}).encode()):
-        client.rpush("nifos.score", body)
+    """Messages that no worker was meant to get: of an unknown task, with ids that are none."""
+    app = make_celery_app(stage.servers.broker_url)
+    try:
+        with connect(app) as connection, app.amqp.Producer(connection) as producer:
+            app.send_task("no.such.task", producer=producer)
+            for ids in ({"chunk_id": "x", "version_id": -1}, {"chunk_id": 1}, {}):
+                app.send_task(SCORE_TASK, kwargs=ids, producer=producer)
+    finally:
+        app.close()
     return True
 
 

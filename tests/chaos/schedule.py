@@ -95,7 +95,8 @@ class Schedule:
         return self.outcome
 
     def _round(self, faults: Sequence[Fault]) -> None:
-        with Load(self._stage, Random(self._random.random())):
+        load = Load(self._stage, Random(self._random.random()))
+        with load:
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 for fault in faults:
                     pool.submit(self._do, fault, Random(self._random.random()))
@@ -103,7 +104,7 @@ class Schedule:
             since = time.monotonic()
         recovery_s, broken = settle(self._stage, since, self._recovery_s)
         self.outcome.recoveries_s.append(round(recovery_s, 1))
-        self.outcome.broken += broken
+        self.outcome.broken += load.broken + broken
 
     def _do(self, fault: Fault, random: Random) -> None:
         began = time.monotonic()

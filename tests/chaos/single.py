@@ -19,7 +19,8 @@ def try_alone(
     Returns:
         Seconds from its end to rest, and the invariants that do not hold.
     """
-    with Load(stage, random, documents=480):
+    load = Load(stage, random, documents=480)
+    with load:
         try:
             stage.wait_until("chunks are being worked", stage.running, 180)
             struck = fault.do(stage, random)
@@ -28,4 +29,5 @@ def try_alone(
         since = time.monotonic()
     if not struck:
         return 0.0, [f"{fault.name}: it hit nothing"]
-    return settle(stage, since, recovery_s)
+    seconds, broken = settle(stage, since, recovery_s)
+    return seconds, load.broken + broken

@@ -35,7 +35,8 @@ CHILDREN = 2
 DOCUMENT_S = 0.006
 CHUNK_DOCUMENTS = 24
 LOOK_S = 0.2
-ENQUEUE_TRIES_S = 120.0
+COMMAND_S = 120.0  # a command that takes longer hangs, and is killed
+INSIST_S = 600.0  # several faults may come one after another
 
 
 class Stage:
@@ -161,11 +162,11 @@ class Stage:
 
     def insist(self, *words: object) -> None:
         """Run a command until it succeeds, as a person would while servers come and go."""
-        deadline = time.monotonic() + ENQUEUE_TRIES_S
+        deadline = time.monotonic() + INSIST_S
         while True:
             command = self.start_command(*words)
             try:
-                said, _ = command.communicate(timeout=ENQUEUE_TRIES_S)
+                said, _ = command.communicate(timeout=COMMAND_S)
             except subprocess.TimeoutExpired:
                 command.kill()
                 said = "hangs: " + command.communicate()[0]
@@ -176,7 +177,7 @@ class Stage:
             if command.returncode == 0:
                 return
             if time.monotonic() > deadline:
-                raise AssertionError(f"{words} did not succeed in {ENQUEUE_TRIES_S} s: {said}")
+                raise AssertionError(f"{words} did not succeed in {INSIST_S} s: {said}")
             time.sleep(0.5)
 
     # --- looking
