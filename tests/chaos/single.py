@@ -26,7 +26,7 @@ def try_alone(
             struck = fault.do(stage, random)
         except AssertionError as error:
             return 0.0, [f"{fault.name}: {error}"]
-        since = time.monotonic()
+    since = time.monotonic()  # once all is handed in
     if not struck:
         return 0.0, [f"{fault.name}: it hit nothing"]
     seconds, broken = settle(stage, since, recovery_s)
