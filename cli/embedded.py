@@ -20,6 +20,7 @@ from cli import embedded_cluster, embedded_postgres, embedded_redis
 from cli.embedded_postgres import EmbeddedPostgres, StillStartingError
 from cli.embedded_redis import EmbeddedRedis
 from core.errors import ServiceError
+from db.roles import READER
 
 SOCKET_PATH_BYTES = 107
 """The kernel's `sun_path` is 108 bytes with its closing zero."""
@@ -55,6 +56,11 @@ class EmbeddedServers:
         """A URL for psycopg and SQLAlchemy. Within the `with`, if PostgreSQL was asked for."""
         user, database = embedded_cluster.USER, embedded_postgres.DATABASE
         return f"postgresql://{user}@/{database}?host={self._sockets}"
+
+    @property
+    def reader_url(self) -> str:
+        """As `database_url`, for a user that can only read (once `db.roles.let_reader_in` ran)."""
+        return f"postgresql://{READER}@/{embedded_postgres.DATABASE}?host={self._sockets}"
 
     @property
     def broker_url(self) -> str:

@@ -17,6 +17,7 @@ from core.errors import ModelError
 from core.settings import Settings
 from db.engine import ANSWER_S, Engine, make_engine, transaction
 from db.migrate import migrate, require_migrated
+from db.roles import let_reader_in
 from db.versions import VersionRow, active_version
 from sentiment.store import Store
 
@@ -37,6 +38,23 @@ class Services:
         """An engine for a loop that must not hang on a silent PostgreSQL (`db.silence`)."""
         assert self.settings.database_url is not None  # noqa: S101 - narrows for the type checker
         return make_engine(self.settings.database_url.get_secret_value(), answer_s=ANSWER_S)
+
+    @contextmanager
+    def reader_engine(self) -> Iterator[Engine]:
+        """An engine for queries of a person: on a server of our own its user can only read.
+
+        Of a database given by URL it is the URL's user, who becomes the reader for the query.
+        """
+        if self.servers is None:
+            yield self.engine
+            return
+        with transaction(self.engine) as connection:
+            let_reader_in(connection)
+        engine = make_engine(self.servers.reader_url)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
 
     def require_broker(self) -> None:
         """Refuse to go on without Redis.

@@ -139,6 +139,16 @@ def _lacking(connection: Connection) -> Iterator[str]:
         yield f"grant create, usage on schema public to {OWNER}"
 
 
+def let_reader_in(connection: Connection) -> None:
+    """Let one connect as the reader itself, on a server that only its user can reach.
+
+    Then there is no other role to go back to, whatever a query does.
+    """
+    may = text("select rolcanlogin from pg_roles where rolname = :reader")
+    if not connection.scalar(may, {"reader": READER}):
+        connection.execute(text(f"alter role {READER} login"))
+
+
 def act_as_owner(connection: Connection) -> None:
     """Do the rest of the transaction as the owner, who has what the current user had before."""
     ours = {"owner": OWNER, "relations": list(RELATIONS), "functions": list(FIRST_FUNCTIONS)}

@@ -33,7 +33,8 @@ def sql(
     configure_logs(settings)
     with (
         open_services(settings, broker=False) as services,
-        read_only(services.engine, query, timezone=settings.timezone) as result,
+        services.reader_engine() as engine,
+        read_only(engine, query, timezone=settings.timezone) as result,
     ):
         if output is not None:
             say(f"{write_file(result, output):,} rows written to {output}")
