@@ -43,11 +43,21 @@ format: $(READY) ## rewrite the code as lint wants it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## the benchmarks; DATA=PATH names the labelled reviews
-	$(BIN)/python -m benchmarks.end_to_end --data '$(DATA)'
-	$(BIN)/python -m benchmarks.intake --data '$(DATA)'
-	$(BIN)/python -m benchmarks.document_keys --data '$(DATA)'
-	$(BIN)/python -m benchmarks.training --data '$(DATA)'
+BENCH = $(BIN)/python -m benchmarks
+BENCH_JSON := build/benchmarks
+bench: $(READY) ## the benchmarks, about an hour; DATA=PATH: labelled reviews, TEST=PATH: some never trained on
+	@$(if $(DATA),mkdir -p $(BENCH_JSON),echo "name labelled reviews: make bench DATA=PATH [TEST=PATH]"; exit 2)
+	$(BENCH).inference --data '$(DATA)' --shape base --json $(BENCH_JSON)/inference-base.json
+	$(BENCH).inference --data '$(DATA)' --shape starter --json $(BENCH_JSON)/inference-starter.json
+	$(BENCH).end_to_end --data '$(DATA)' --json $(BENCH_JSON)/end-to-end.json
+	$(BENCH).reposts --data '$(DATA)' --json $(BENCH_JSON)/reposts.json
+	$(BENCH).sql --data '$(DATA)' --json $(BENCH_JSON)/sql.json
+	$(BENCH).steady --data '$(DATA)' --json $(BENCH_JSON)/steady.json
+	$(BENCH).intake --data '$(DATA)' --json $(BENCH_JSON)/intake.json
+	$(BENCH).document_keys --data '$(DATA)' --json $(BENCH_JSON)/document-keys.json
+	$(BENCH).training --data '$(DATA)' --rows 10000 --json $(BENCH_JSON)/training.json
+	$(if $(TEST),$(BENCH).numerics --data '$(TEST)' --json $(BENCH_JSON)/numerics.json)
+	$(if $(TEST),$(BENCH).tfidf_baseline --data '$(DATA)' --test '$(TEST)' --json $(BENCH_JSON)/tfidf.json)
 
 SEED ?= 1 2 3
 N ?= 1000

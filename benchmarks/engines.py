@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -36,8 +35,7 @@ def load(directory: Path, device: str, engine: str, precision: str, cache: Path)
     Raises:
         SystemExit: another engine took its place; a benchmark must not measure that one.
     """
-    make: Any = Classifier.load
-    classifier: Any = make(
+    classifier = Classifier.load(
         directory,
         device=device,
         engine=engine,
@@ -47,14 +45,14 @@ def load(directory: Path, device: str, engine: str, precision: str, cache: Path)
     )
     if (classifier.facts.engine, classifier.facts.precision) != (engine, precision):
         raise SystemExit(f"{engine} {precision} was not used: {classifier.facts.why}")
-    return classifier  # type: ignore[no-any-return]
+    return classifier
 
 
 def make_classifier(
     directory: Path, device: str, engine: str, precision: str, cache: Path
 ) -> Callable[[list[str]], tuple[int, int]]:
     """A function that labels a chunk and says how many tokens it held, without padding and with."""
-    classifier: Any = load(directory, device, engine, precision, cache)
+    classifier = load(directory, device, engine, precision, cache)
 
     def label(texts: list[str]) -> tuple[int, int]:
         work = classifier.predict(texts).work

@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -59,7 +58,7 @@ def make_steady(
     version: Path, device: str, engine: str, precision: str, cache: Path
 ) -> Callable[[list[str]], Measured]:
     """A function that labels a chunk and tells its seconds, tokens and the memory held after it."""
-    classifier: Any = load(version, device, engine, precision, cache)
+    classifier = load(version, device, engine, precision, cache)
     process = psutil.Process(os.getpid())
 
     def label(texts: list[str]) -> Measured:
