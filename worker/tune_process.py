@@ -138,7 +138,11 @@ def _tune(settings: Settings, version: str, *, quick: bool, gpu: bool) -> None:
         tuned={
             "texts": "stored documents" if stored else "texts of the program's own",
             "chosen": trials.index(best),
-            "trials": [asdict(trial) | {"documents_per_s": trial.rate} for trial in trials],
+            "trials": [
+                asdict(trial)
+                | {"documents_per_s": trial.rate, "rounds": list(trial.documents_per_s)}
+                for trial in trials
+            ],
         }
     )
 

@@ -75,20 +75,20 @@ def _broker(settings: Settings) -> str:
 def _model(settings: Settings) -> str:
     with open_services(settings, broker=False) as services:
         active = services.checked_active_version()
-        return f"version {active.name}, checksums right, store {services.settings.store_url}"
+        store = services.settings.store_url
+        tuned = _tuning(settings, active.name)
+        return f"version {active.name}, checksums right, store {store}; {tuned}"
 
 
-def _tuning(settings: Settings) -> str:
-    with open_services(settings, broker=False) as services:
-        version = services.checked_active_version().name
+def _tuning(settings: Settings, version: str) -> str:
     found = read_tuning(settings.home, version, device=settings.device)
     if found is None:
-        return f"none of {version} on this hardware: `nifos tune` finds what is fastest"
+        return "not tuned for this hardware: `nifos tune` finds what is fastest"
     used = "" if plan(found, precision=settings.precision).tuned else "; not used: NIFOS_PRECISION"
     return (
-        f"{found.engine} {found.precision}, {found.batch_tokens} tokens a batch, "
-        f"{found.processes} processes: {found.documents_per_s:,.0f} documents/s "
-        f"({found.measured_at[:10]}){used}"
+        f"tuned on {found.measured_at[:10]}: {found.engine} {found.precision}, "
+        f"{found.batch_tokens} tokens a batch, {found.processes} processes, "
+        f"{found.documents_per_s:,.0f} documents/s{used}"
     )
 
 
@@ -111,6 +111,5 @@ CHECKS: dict[str, Callable[[Settings], str]] = {
     "PostgreSQL": _database,
     "Redis": _broker,
     "model": _model,
-    "tuning": _tuning,
     "workers": _workers,
 }

@@ -80,7 +80,8 @@ def _measure(services: Services, name: str, *, quick: bool, gpu: bool, bar: Bar)
         if "tuned" in told:
             found = told["tuned"]
         else:
-            bar.show("measuring", told["done"], told["total"], _words(told["candidate"]))
+            words = f"{told['done']} of {told['total']}: {_words(told['candidate'])}"
+            bar.show("measuring", told["done"], told["total"], words)
     if not found:
         raise NifosError("nothing was measured: its process said nothing")
     return found

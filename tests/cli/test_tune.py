@@ -11,7 +11,7 @@ import psutil
 import pytest
 from sqlalchemy import text
 
-from cli.commands.doctor import _tuning
+from cli.commands.doctor import _model
 from cli.commands.tune import tune
 from cli.commands.worker import count_processes
 from core.errors import InputError, ModelError
@@ -79,7 +79,7 @@ def test_what_was_measured_is_shown_kept_and_used(
     assert found.__dict__ == shown["tuning"]
     settings = load_settings()
     assert count_processes(settings, found) == found.processes
-    assert f"{found.batch_tokens} tokens a batch" in _tuning(settings)
+    assert f"{found.batch_tokens} tokens a batch" in _model(settings)
     assert not psutil.Process().children()
 
 
@@ -110,7 +110,7 @@ def test_workers_know_nothing_of_another_precision_and_little_of_a_damaged_file(
     home.mkdir(exist_ok=True)
     (home / TUNING).write_text("{")
     settings = load_settings()
-    assert "nifos tune" in _tuning(settings)
+    assert "nifos tune" in _model(settings)
     assert "tuning_file_damaged" in caplog.text + "".join(capsys.readouterr())
     assert count_processes(settings, read_tuning(home, "tiny")) == count_cores()
     with transaction(engine) as connection:
