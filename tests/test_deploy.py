@@ -8,7 +8,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from typer.main import get_command
 from cli.embedded import EmbeddedServers
 from cli.main import make_app
 from core.settings import Settings
+from tests.acceptance.command import wait_until
 from tests.deployed import USERS, add_users, deployed_redis, password, passwords
 from tests.labelled import write_labelled
 from tests.nights import settle
@@ -137,10 +137,10 @@ def test_a_nightly_is_added_as_the_file_says_and_run_by_the_scheduler(
         ) as scheduler,
     ):
         try:
-            end = time.monotonic() + 90
             night = "select state, accepted from nightly_status where source = 'naver-blog'"
-            while connection.execute(night).fetchone() != ("done", 1):
-                assert time.monotonic() < end
+            wait_until(
+                "the night is done", lambda: connection.execute(night).fetchone() == ("done", 1)
+            )
         finally:
             scheduler.terminate()
             _out, err = scheduler.communicate(timeout=60)
@@ -237,10 +237,12 @@ def test_the_trainer_takes_up_what_the_retrain_command_asks_for(
 
 
 def _wait_for_worker(environment: dict[str, str]) -> None:
-    end = time.monotonic() + 90
-    while '"workers": []' in (status := _nifos("status", "--json", environment=environment)).stdout:
-        assert time.monotonic() < end, status.stderr
-    assert status.returncode == 0, status.stderr
+    def is_there() -> bool:
+        status = _nifos("status", "--json", environment=environment)
+        assert status.returncode == 0, status.stderr
+        return '"workers": []' not in status.stdout
+
+    wait_until("the worker is there", is_there)
 
 
 def test_the_redis_service_lets_in_who_has_a_password_and_forgets_nothing(
