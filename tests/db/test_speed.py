@@ -79,8 +79,12 @@ def test_the_last_minutes_are_told_by_engine(
     _label(engine, tmp_path, active_version, labels.Measured(TIMINGS, "torch", "bf16"))
     _label(engine, tmp_path, active_version, labels.Measured(TIMINGS, "torch", "bf16"))
     with transaction(engine) as connection:
-        connection.execute(text("update scoring set started_at = now() - interval '10 s'"))
-        connection.execute(text("update scoring set finished_at = now()"))
+        connection.execute(
+            text(
+                "update scoring set started_at = now() - interval '40 s',"
+                " finished_at = now() - interval '30 s'"  # idle since then: that does not count
+            )
+        )
         (speed,) = recent_speed(connection)
     assert (speed.engine, speed.precision, speed.chunks) == ("torch", "bf16", 2)
     assert speed.documents == 60
