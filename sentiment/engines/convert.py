@@ -85,7 +85,7 @@ def _quantize(made: Any, windows: Windows, batches: list[Any]) -> Any:
 
 
 def _end_with_parent() -> None:
-    # Nobody writes: it ends when the parent does. Not by `sys.stdin`, whose lock Python wants at exit.
+    # Nobody writes: it ends when the parent does. Not `sys.stdin`: Python wants its lock at exit.
     while os.read(0, 1):
         pass
     os._exit(1)
