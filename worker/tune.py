@@ -53,7 +53,13 @@ Measure = Callable[[Sequence[Candidate]], list[Trial]]
 
 
 def search(
-    measure: Measure, *, cores: int, gpu: bool, precision: str = "auto", quick: bool = False
+    measure: Measure,
+    *,
+    cores: int,
+    gpu: bool,
+    budget: int | None = None,
+    precision: str = "auto",
+    quick: bool = False,
 ) -> tuple[Trial | None, list[Trial]]:
     """Try and choose.
 
@@ -61,6 +67,7 @@ def search(
         measure: measures candidates side by side.
         cores: that there are.
         gpu: whether it computes on one.
+        budget: padded tokens of a batch to begin with: the default of such a model.
         precision: as set. int8 is shown where it can be had, and taken where it was asked for.
         quick: try fewer budgets.
 
@@ -68,7 +75,8 @@ def search(
         The chosen one (None: nothing could be used) and all of them in the order tried.
     """
     processes = GPU_PROCESSES if gpu else cores
-    start = Candidate("torch", precision, GPU_BUDGET if gpu else CPU_BUDGET, processes, 1)
+    usual = GPU_BUDGET if gpu else CPU_BUDGET
+    start = Candidate("torch", precision, budget or usual, processes, 1)
     engines = [start]
     if not gpu:
         engines.append(replace(start, engine="openvino"))

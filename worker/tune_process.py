@@ -23,6 +23,7 @@ from db.engine import make_engine, transaction
 from db.samples import sample_stored_documents
 from db.versions import find_version
 from sentiment.engines.agreement import check_texts
+from sentiment.engines.budgets import batch_budget
 from sentiment.store import Store
 from sentiment.tuning import count_cores
 from worker.tune import Candidate, Trial, search
@@ -128,6 +129,7 @@ def _tune(settings: Settings, version: str, *, quick: bool, gpu: bool) -> None:
             Measurer(stack, work, quick=quick).measure,
             cores=count_cores(),
             gpu=gpu,
+            budget=batch_budget(directory, "cuda" if gpu else "cpu"),
             precision=settings.precision,
             quick=quick,
         )
