@@ -14,6 +14,8 @@ from importlib.util import find_spec
 import numpy as np
 import torch
 
+from sentiment.engines.quiet import import_openvino
+
 # Rows, inner and outer size. A model's own sizes are among them: no square need be the best.
 CPU_SIZES = ((512, 768, 3_072), (1_024, 1_024, 1_024), (2_048, 2_048, 2_048))
 GPU_SIZES = ((4_096, 4_096, 4_096), (8_192, 8_192, 8_192), (16_384, 768, 3_072))
@@ -71,8 +73,8 @@ def _by_openvino(
 ) -> Iterator[tuple[Callable[[], object], float]]:
     if find_spec("openvino") is None:
         return
-    import openvino  # noqa: PLC0415 - an extra
-    from openvino import opset13 as op  # noqa: PLC0415
+    openvino = import_openvino()  # which sends no report of its use
+    from openvino import opset13 as op  # noqa: PLC0415 - an extra
 
     core = openvino.Core()
     for rows, inner, outer in CPU_SIZES:
