@@ -10,7 +10,7 @@ AT_ONCE ?= 2
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(AT_ONCE) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast lint format bench chaos starter clean
+.PHONY: help demo test fast lint format bench chaos audit starter clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,6 +64,16 @@ N ?= 1000
 chaos: $(READY) ## every fault alone, then N=1000 upon one another by SEED="1 2 3"
 	$(BIN)/python -m tests.chaos.run --single
 	$(BIN)/python -m tests.chaos.run --seeds $(SEED) --faults $(N)
+
+# The auditor has an environment of its own: it is no part of the program, nor of its constraints.
+AUDITOR := $(VENV)/auditor
+
+audit: $(READY) ## known vulnerabilities in what constraints.txt pins; asks pypi.org
+	@$(BIN)/python -c 'import sys, urllib.request as u; u.urlopen("https://pypi.org/pypi/pip/json", timeout=10)' \
+		2>/dev/null || { echo 'make audit: nothing was audited: pypi.org, which knows of vulnerabilities, cannot be reached' >&2; exit 3; }
+	@test -x $(AUDITOR)/bin/pip-audit || { $(PYTHON) -m venv $(AUDITOR) \
+		&& $(AUDITOR)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit; }
+	$(AUDITOR)/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt
 
 starter: $(READY) ## train the starter anew; DATA=PATH names the reviews to learn from
 	$(BIN)/python -m trainer.starter --data '$(DATA)' --output models/my-starter
