@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.embedded import EmbeddedServers
 from tests.acceptance.command import Nifos
 
 
@@ -22,4 +23,13 @@ def _interrupts_are_heard() -> None:
 def nifos(tmp_path: Path) -> Iterator[Nifos]:
     command = Nifos(tmp_path / "home")
     yield command
+    command.end()
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nifos]:
+    """A home for all commands of a file that change nothing. Its servers stay up between them."""
+    command = Nifos(tmp_path_factory.mktemp("standing") / "home")
+    with EmbeddedServers(command.home):
+        yield command
     command.end()

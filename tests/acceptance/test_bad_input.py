@@ -33,10 +33,10 @@ def _is_one_line(stderr: str) -> bool:
     ],
 )
 def test_wrong_input(
-    nifos: Nifos, tmp_path: Path, arguments: tuple[str, ...], exit_code: int, words: str
+    standing: Nifos, tmp_path: Path, arguments: tuple[str, ...], exit_code: int, words: str
 ) -> None:
     (tmp_path / "a.csv").write_text("a,b\n1,2\n")
-    done = nifos(*(word.format(no_text=tmp_path / "a.csv") for word in arguments))
+    done = standing(*(word.format(no_text=tmp_path / "a.csv") for word in arguments))
     assert (done.returncode, done.stdout) == (exit_code, "")
     assert words in done.stderr
     assert _is_one_line(done.stderr), done.stderr
@@ -52,8 +52,8 @@ def test_wrong_input(
         ("sql", "--format", "x", "1"),
     ],
 )
-def test_wrong_usage(nifos: Nifos, arguments: tuple[str, ...]) -> None:
-    done = nifos(*arguments)
+def test_wrong_usage(standing: Nifos, arguments: tuple[str, ...]) -> None:
+    done = standing(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert "--help" in done.stderr
     assert _is_one_line(done.stderr), done.stderr
@@ -71,10 +71,10 @@ def test_wrong_usage(nifos: Nifos, arguments: tuple[str, ...]) -> None:
     ],
 )
 def test_an_unreachable_database_is_said_within_15_s(
-    nifos: Nifos, variable: str, url: str, words: str
+    standing: Nifos, variable: str, url: str, words: str
 ) -> None:
     started = time.monotonic()
-    done = nifos("run", EXAMPLE, "--source", "x", **{variable: url})
+    done = standing("run", EXAMPLE, "--source", "x", **{variable: url})
     assert time.monotonic() - started < 15
     assert done.returncode == 3
     assert words in done.stderr
@@ -83,9 +83,11 @@ def test_an_unreachable_database_is_said_within_15_s(
 
 
 @pytest.mark.parametrize("command", [("status",), ("run", EXAMPLE, "--source", "x"), ("worker",)])
-def test_an_unreachable_redis_is_said_within_15_s(nifos: Nifos, command: tuple[str, ...]) -> None:
+def test_an_unreachable_redis_is_said_within_15_s(
+    standing: Nifos, command: tuple[str, ...]
+) -> None:
     started = time.monotonic()
-    done = nifos(*command, NIFOS_BROKER_URL="redis://:hunter2@127.0.0.1:1/0")
+    done = standing(*command, NIFOS_BROKER_URL="redis://:hunter2@127.0.0.1:1/0")
     assert time.monotonic() - started < 15
     assert done.returncode == 3
     assert "Redis cannot be used" in done.stderr
@@ -101,8 +103,8 @@ def test_an_unreachable_redis_is_said_within_15_s(nifos: Nifos, command: tuple[s
         ("postgresql://u:p@h:abc/db", "is not a URL"),
     ],
 )
-def test_a_url_of_something_else(nifos: Nifos, url: str, words: str) -> None:
-    done = nifos("status", NIFOS_DATABASE_URL=url)
+def test_a_url_of_something_else(standing: Nifos, url: str, words: str) -> None:
+    done = standing("status", NIFOS_DATABASE_URL=url)
     assert done.returncode == 2
     assert words in done.stderr
 
@@ -121,22 +123,22 @@ def test_a_damaged_model_is_named_before_anything_is_loaded(nifos: Nifos) -> Non
     assert nifos.scalar("select count(*) from crawl") == 0
 
 
-def test_a_gpu_that_is_not_there(nifos: Nifos) -> None:
-    done = nifos("run", EXAMPLE, "--source", "x", NIFOS_DEVICE="RTX 9999")
+def test_a_gpu_that_is_not_there(standing: Nifos) -> None:
+    done = standing("run", EXAMPLE, "--source", "x", NIFOS_DEVICE="RTX 9999")
     assert done.returncode == 4
     assert "RTX 9999" in done.stderr
     assert _is_one_line(done.stderr), done.stderr
 
 
-def test_a_setting_that_is_wrong(nifos: Nifos) -> None:
-    done = nifos("status", NIFOS_TIMEZONE="Asia/Pusan")
+def test_a_setting_that_is_wrong(standing: Nifos) -> None:
+    done = standing("status", NIFOS_TIMEZONE="Asia/Pusan")
     assert done.returncode == 2
     assert "NIFOS_TIMEZONE" in done.stderr
     assert _is_one_line(done.stderr), done.stderr
 
 
-def test_the_traceback_comes_only_when_asked_for(nifos: Nifos) -> None:
-    assert "Traceback" in nifos("-v", "run", "gone.csv", "--source", "x").stderr
+def test_the_traceback_comes_only_when_asked_for(standing: Nifos) -> None:
+    assert "Traceback" in standing("-v", "run", "gone.csv", "--source", "x").stderr
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_the_traceback_comes_only_when_asked_for(nifos: Nifos) -> None:
         *("nightly", "models", "retry"),
     ],
 )
-def test_every_command_has_help(nifos: Nifos, command: str) -> None:
-    done = nifos(command, "--help")
+def test_every_command_has_help(standing: Nifos, command: str) -> None:
+    done = standing(command, "--help")
     assert done.returncode == 0
     assert "Usage" in done.stdout

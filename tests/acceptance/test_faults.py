@@ -32,7 +32,8 @@ from tests.tiny_version import build_tiny_version
 
 pytestmark = pytest.mark.slow
 
-DOCUMENTS = 14_000  # four chunks, some seconds each when done slowly
+DOCUMENTS = 9_000  # three chunks, some seconds each when done slowly
+AT_WORK = "select max(holder) from scoring where state = 'running'"
 
 
 @pytest.fixture
@@ -40,17 +41,20 @@ def crawl(tmp_path: Path) -> Path:
     return write_jsonl(tmp_path / "crawl.jsonl", posts(DOCUMENTS))
 
 
-def _start_run(nifos: Nifos, crawl: Path) -> subprocess.Popen[str]:
-    run = nifos.start("run", crawl, "--source", "blog", "--json", **SLOWLY)
-    wait_until("a chunk is being worked", lambda: _running(nifos, run) > 0)
+def _start_run(nifos: Nifos, crawl: Path, **settings: str) -> subprocess.Popen[str]:
+    """Returned in the middle of a chunk."""
+    slowly = SLOWLY | settings
+    run = nifos.start("run", crawl, "--source", "blog", "--json", **slowly)
+    wait_until("a chunk is being worked", lambda: _at_work(nifos, run) is not None, every_s=0.1)
     return run
 
 
-def _running(nifos: Nifos, run: subprocess.Popen[str]) -> int:
-    assert run.poll() is None, run.communicate()[1]
-    if not worker_children(run):
-        return 0
-    return int(nifos.scalar("select count(*) from scoring where state = 'running'"))
+def _at_work(nifos: Nifos, process: subprocess.Popen[str]) -> psutil.Process | None:
+    """A process that labels a chunk at this moment."""
+    assert process.poll() is None, process.communicate()[1]
+    children = {child.pid: child for child in worker_children(process)}
+    holder = nifos.sees(AT_WORK) if children else None
+    return children.get(int(holder.split("/")[-2])) if holder else None
 
 
 def _finish(nifos: Nifos, run: subprocess.Popen[str]) -> None:
@@ -63,11 +67,13 @@ def _finish(nifos: Nifos, run: subprocess.Popen[str]) -> None:
 
 def test_a_killed_child_costs_nothing_but_time(nifos: Nifos, crawl: Path) -> None:
     run = _start_run(nifos, crawl)
-    worker_children(run)[0].kill()
+    child = _at_work(nifos, run)
+    assert child is not None
+    child.kill()
     killed_at = time.monotonic()
     wait_until(
         "its chunk is tried again",
-        lambda: int(nifos.scalar("select count(*) from scoring where tries = 1")) == 1,
+        lambda: nifos.sees("select count(*) from scoring where tries = 1") == 1,
         deadline_s=30,
     )
     _finish(nifos, run)
@@ -88,7 +94,7 @@ def test_a_killed_worker_is_started_again(nifos: Nifos, crawl: Path) -> None:
 
 
 def test_a_redis_that_comes_back_empty_costs_a_tick(nifos: Nifos, crawl: Path) -> None:
-    run = _start_run(nifos, crawl)
+    run = _start_run(nifos, crawl, NIFOS_WORKER_PROCESSES="1")  # two chunks wait in Redis
     socket = EmbeddedServers(nifos.home).redis_socket
     (server,) = [
         process
@@ -104,7 +110,8 @@ def test_a_redis_that_comes_back_empty_costs_a_tick(nifos: Nifos, crawl: Path) -
 def test_a_version_activated_in_the_middle_concerns_new_chunks_only(
     nifos: Nifos, crawl: Path, tmp_path: Path
 ) -> None:
-    run = _start_run(nifos, crawl)
+    # As slow as can be: two commands begin and end while it works.
+    run = _start_run(nifos, crawl, NIFOS_WORKER_PROCESSES="1", NIFOS_BATCH_TOKENS="16")
     version = build_tiny_version(tmp_path / "made" / "tiny")
     Store(str(nifos.home / "models"), tmp_path / "cache").publish(version, "tiny")
     engine = make_engine(EmbeddedServers(nifos.home).database_url)
@@ -131,8 +138,8 @@ def test_a_version_activated_in_the_middle_concerns_new_chunks_only(
 
 
 def test_the_same_file_enqueued_twice_at_once_is_there_once(nifos: Nifos, crawl: Path) -> None:
-    up = nifos.start("up", **SLOWLY)
-    wait_until("workers start", lambda: up.poll() is None and len(worker_children(up)) == 2)
+    up = nifos.start("up")
+    wait_until("workers start", lambda: up.poll() is None and bool(worker_children(up)))
     twice = [nifos.start("enqueue", crawl, "--source", "blog", "--json") for _ in range(2)]
     codes = []
     for process in twice:
@@ -152,10 +159,7 @@ def test_every_worker_process_killed_and_redis_emptied_under_up(nifos: Nifos, cr
     up = nifos.start("up", **SLOWLY)
     wait_until("workers start", lambda: up.poll() is None and len(worker_children(up)) == 2)
     nifos.json("enqueue", crawl, "--source", "blog", "--json")
-    wait_until(
-        "a chunk is being worked",
-        lambda: int(nifos.scalar("select count(*) from scoring where state = 'running'")) > 0,
-    )
+    wait_until("a chunk is being worked", lambda: _at_work(nifos, up) is not None, every_s=0.1)
     for process in [*worker_parents(up), *worker_children(up)]:
         process.kill()
     with redis.Redis(unix_socket_path=str(EmbeddedServers(nifos.home).redis_socket)) as client:
@@ -164,7 +168,7 @@ def test_every_worker_process_killed_and_redis_emptied_under_up(nifos: Nifos, cr
     assert done.returncode == 0, done.stderr
     wait_until(
         "the crawl is complete",
-        lambda: nifos.scalar("select count(*) from scoring where state <> 'done'") == 0,
+        lambda: nifos.sees("select count(*) from scoring where state <> 'done'") == 0,
         deadline_s=120,
     )
     nifos.check_complete(DOCUMENTS)
@@ -212,9 +216,7 @@ def test_a_version_that_cannot_be_loaded_ends_the_run_and_can_be_retried(
 
 
 def test_stopping_in_the_middle_of_a_chunk_costs_no_try(nifos: Nifos, crawl: Path) -> None:
-    slower = SLOWLY | {"NIFOS_WORKER_PROCESSES": "1"}
-    run = nifos.start("run", crawl, "--source", "blog", "--json", **slower)
-    wait_until("a chunk is being worked", lambda: _running(nifos, run) > 0)
+    run = _start_run(nifos, crawl, NIFOS_WORKER_PROCESSES="1")
     for child in worker_children(run):
         child.suspend()  # a chunk that takes for ever
     os.kill(run.pid, signal.SIGINT)

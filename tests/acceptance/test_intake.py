@@ -8,6 +8,7 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -18,6 +19,13 @@ from tests.acceptance.command import REPOSITORY, Nifos, wait_until
 from tests.crawls import posts, write_jsonl
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def nifos(nifos: Nifos) -> Iterator[Nifos]:
+    """Its servers stay up between commands: most of a small command's time is theirs."""
+    with EmbeddedServers(nifos.home):
+        yield nifos
 
 
 def _enqueue(nifos: Nifos, *arguments: object) -> dict[str, object]:
@@ -53,8 +61,7 @@ def test_a_load_that_is_killed_is_begun_anew_by_the_same_command(
     nifos: Nifos, tmp_path: Path
 ) -> None:
     path = write_jsonl(tmp_path / "night.jsonl", posts(400_000))
-    with_servers = nifos.start("up")  # so that the servers outlive the killed command
-    wait_until("the servers answer", lambda: nifos("status").returncode == 0)
+    assert nifos("migrate").returncode == 0
     url = EmbeddedServers(nifos.home).database_url
     with psycopg.connect(url, autocommit=True) as connection:
 
@@ -69,8 +76,6 @@ def test_a_load_that_is_killed_is_begun_anew_by_the_same_command(
         assert holds("crawl where state = 'loading'")
     assert _enqueue(nifos, path, "--source", "blog")["accepted"] == 400_000
     assert nifos.scalar("select count(*) from document") == 400_000
-    with_servers.terminate()
-    with_servers.communicate()
 
 
 def test_rejects_are_shown_mended_and_sent_again(nifos: Nifos, tmp_path: Path) -> None:
@@ -184,8 +189,8 @@ def test_a_file_without_a_row_is_a_crawl_of_none(nifos: Nifos, tmp_path: Path) -
         ),
     ],
 )
-def test_bad_requests_are_one_line(nifos: Nifos, arguments: tuple[str, ...], words: str) -> None:
-    done = nifos(*arguments)
+def test_bad_requests_are_one_line(standing: Nifos, arguments: tuple[str, ...], words: str) -> None:
+    done = standing(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr

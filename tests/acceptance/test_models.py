@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +53,14 @@ def _activations(nifos: Nifos) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def stocked(nifos: Nifos, tmp_path: Path) -> Nifos:
-    """The starter active, a good version, a blocked one."""
-    nifos.json("models", "list", "--json")
-    _publish(nifos, tmp_path, "good", seed=1, verdict={"passed": True, "reasons": [], "notes": []})
-    _publish(nifos, tmp_path, "mute", seed=2, verdict=BLOCKED)
-    return nifos
+def stocked(nifos: Nifos, tmp_path: Path) -> Iterator[Nifos]:
+    """The starter active, a good version, a blocked one; servers that stay up."""
+    passed = {"passed": True, "reasons": [], "notes": []}
+    with EmbeddedServers(nifos.home):
+        nifos.json("models", "list", "--json")
+        _publish(nifos, tmp_path, "good", seed=1, verdict=passed)
+        _publish(nifos, tmp_path, "mute", seed=2, verdict=BLOCKED)
+        yield nifos
 
 
 def test_what_is_blocked_goes_live_by_force_alone_and_that_is_kept(stocked: Nifos) -> None:
@@ -153,8 +156,8 @@ def test_compare_shows_what_would_change_in_the_stored_documents(stocked: Nifos)
 @pytest.mark.parametrize(
     "arguments", [("show", "gone"), ("activate", "gone"), ("compare", "starter", "gone")]
 )
-def test_an_unknown_name_is_said_to_be_one(nifos: Nifos, arguments: tuple[str, ...]) -> None:
-    done = nifos("models", *arguments)
+def test_an_unknown_name_is_said_to_be_one(standing: Nifos, arguments: tuple[str, ...]) -> None:
+    done = standing("models", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "nifos: no version gone: `nifos models list` shows them\n"
 

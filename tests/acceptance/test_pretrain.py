@@ -102,12 +102,12 @@ def test_a_model_is_made_from_files_killed_taken_up_again_and_adapted_to_stored_
     ],
 )
 def test_what_cannot_be_pre_trained_on_is_one_line_and_exit_2(
-    nifos: Nifos, tmp_path: Path, arguments: list[str], words: str
+    standing: Nifos, tmp_path: Path, arguments: list[str], words: str
 ) -> None:
     _write(tmp_path / "few.jsonl", _texts(20))
     _write(tmp_path / "latin.jsonl", [f"nothing to read in number {row}" for row in range(1_300)])
     named = [tmp_path / word if word.endswith(".jsonl") else word for word in arguments]
-    done = nifos("pretrain", *named, "--output", tmp_path / "out")
+    done = standing("pretrain", *named, "--output", tmp_path / "out", NIFOS_DEVICE="cpu")
     assert done.returncode == 2, done.stderr
     assert words in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

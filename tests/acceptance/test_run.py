@@ -26,7 +26,8 @@ EXAMPLE_ROWS = 60
 
 
 def test_the_demo_labels_everything_and_a_second_time_nothing(nifos: Nifos) -> None:
-    first = nifos.json("run", EXAMPLE, "--source", "demo", "--json")
+    a_process_a_core = {"NIFOS_WORKER_PROCESSES": ""}
+    first = nifos.json("run", EXAMPLE, "--source", "demo", "--json", **a_process_a_core)
     assert first["read"] == first["accepted"] == first["labelled"] == EXAMPLE_ROWS
     assert (first["duplicate"], first["rejected"], first["failed"]) == (0, 0, 0)
     assert (first["chunks"], first["version"]) == (1, "starter")
