@@ -10,17 +10,13 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import math
 import shutil
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from core.errors import InputError, NifosError
 from sentiment import metrics
@@ -30,26 +26,20 @@ from trainer.base_directory import save_base
 from trainer.calibration import apply_temperature, fit_temperature
 from trainer.candidate import write_version
 from trainer.card import write_card
-from trainer.class_weights import resolve_class_weights
-from trainer.compare import Scoring, score_version
+from trainer.class_bias import add_class_bias, fit_class_bias
 from trainer.corpus import read_corpus, read_rows
-from trainer.encoding import encode, token_lengths
-from trainer.fit import FitProgress, FitResult, FitSettings, train_with_early_stopping
-from trainer.new_model import PADDING_LENGTH, NewModel, new_discriminator
+from trainer.encoding import token_lengths
+from trainer.fit import FitProgress
+from trainer.new_model import NewModel, new_discriminator
 from trainer.pretrain import PretrainProgress, PretrainSettings, pretrain
-from trainer.publish import publish
 from trainer.report import CalibrationFacts, write_report
 from trainer.retrain_data import RetrainData
 from trainer.split import dataset_split
 from trainer.starter_facts import page_facts, training_facts
-from trainer.teacher import teach
-from trainer.workdir import hold_workdir, whole_file
+from trainer.starter_fits import Lesson, fit_rows, publish_raw, score, teach
+from trainer.workdir import hold_workdir
 
 VALIDATION_SHARE = 0.02  # 13,000 reviews: macro-F1 to about half a point
-BATCH_ROWS = 64  # as in pre-training: steps count more than exact ones
-WARMUP_SHARE = 0.03
-EVALUATIONS = 4  # an epoch
-BALANCE = 0.4  # between the classes as they are, 0, and as if they were equally frequent, 1
 MODEL = NewModel(layers=3, width=256, embedding=256, vocabulary=16_000)
 
 
@@ -62,8 +52,10 @@ class StarterSettings:
     epochs: float = 1.5
     learning_rate: float = 5e-4
     dropout: float = 0.0
-    teacher: float = 0.6
-    """Its share of what the fit is to say; 0: none."""
+    teacher: float = 0.8
+    """The teachers' share of what the fit is to say; 0: none."""
+    teacher_epochs: float = 1.0
+    """Of the teachers that read words; 0: spelling alone."""
     seed: int = 0
 
 
@@ -100,20 +92,19 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
     work = output.absolute().parent / f".{output.name}.work"  # found again by the same command
     how = asdict(MODEL) | asdict(settings)
     with hold_workdir(work, {"data": _sha256(data), "settings": how}):
-        base = _pretrained(rows, work, settings)
-        result = _fit(rows, base, work, settings)
+        _make_base(rows, work, settings)
+        new_base = partial(_base, work, settings)
+        lesson = Lesson(rows, new_base, work, settings.learning_rate, settings.seed, _tell_fit)
+        targets = teach(lesson, settings.teacher, settings.teacher_epochs)
+        result, base = fit_rows(lesson, None, targets, settings.epochs)
         raw = work / "raw"
-        shutil.rmtree(raw, ignore_errors=True)
-        publish(
-            result.model,
-            base.tokenizer,
-            raw,
-            padding_length=PADDING_LENGTH,
-            metrics={},
-            training={},
-        )
+        publish_raw(result, base, raw)
+        bias = fit_class_bias(rows.label_ids("validation"), score(raw, rows.texts("validation")))
+        add_class_bias(result.model, bias)
+        publish_raw(result, base, raw)
+        how["bias"] = [round(float(value), 1) for value in bias]
         calibration = _calibrate(raw, rows)
-        said = apply_temperature(_score(raw, held_out[0]), calibration.temperature)
+        said = apply_temperature(score(raw, held_out[0]), calibration.temperature)
         measured = metrics.summarize(held_out[1], said)
         _say(f"{measured}")
         training = training_facts(rows, result, calibration, how, time.monotonic() - started)
@@ -137,7 +128,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _pretrained(rows: RetrainData, work: Path, settings: StarterSettings) -> Base:
+def _make_base(rows: RetrainData, work: Path, settings: StarterSettings) -> None:
     directory = work / "base"
     if not directory.exists():
         model, tokenizer, windows = new_discriminator(
@@ -148,62 +139,18 @@ def _pretrained(rows: RetrainData, work: Path, settings: StarterSettings) -> Bas
             how = PretrainSettings(passes=settings.passes, seed=settings.seed)
             pretrain(model, tokenizer, windows, how, work, on_progress=_tell_pretraining)
         save_base(model, tokenizer, directory, {})
+
+
+def _base(work: Path, settings: StarterSettings) -> Base:
     store = Store(str(work / "no-versions"), work)
-    return load_base(str(directory), store, dropout=settings.dropout, seed=settings.seed)
-
-
-def _fit(rows: RetrainData, base: Base, work: Path, settings: StarterSettings) -> FitResult:
-    train, validation = (
-        encode(base.tokenizer, rows.texts(side), rows.label_ids(side), PADDING_LENGTH)
-        for side in ("train", "validation")
-    )
-    if settings.teacher:
-        train = train.with_targets(_taught(rows, work, settings))
-    balanced = resolve_class_weights("balanced", rows.label_ids("train")) or ()
-    fit = FitSettings(
-        learning_rate=settings.learning_rate,
-        epochs=settings.epochs,
-        batch_rows=BATCH_ROWS,
-        schedule="linear",
-        warmup_steps=round(WARMUP_SHARE * settings.epochs * len(train.input_ids) / BATCH_ROWS),
-        evaluations_per_epoch=EVALUATIONS,
-        # A falling rate gains most at its end: the best weights are kept, nothing is cut short.
-        patience=math.ceil(EVALUATIONS * settings.epochs),
-        class_weights=tuple(round(weight**BALANCE, 6) for weight in balanced),
-        seed=settings.seed,
-    )
-    return train_with_early_stopping(
-        base.model, train, validation, fit, work, on_progress=_tell_fit
-    )
-
-
-def _taught(rows: RetrainData, work: Path, settings: StarterSettings) -> NDArray[np.float32]:
-    kept = work / "targets.npy"
-    if not kept.exists():
-        targets = teach(
-            rows.texts("train"),
-            rows.label_ids("train"),
-            share=settings.teacher,
-            seed=settings.seed,
-            on_part=lambda part, parts: _say(f"teacher {part} of {parts}"),
-        )
-        with whole_file(kept) as aside, aside.open("wb") as file:
-            np.save(file, targets)
-    loaded: NDArray[np.float32] = np.load(kept)
-    return loaded
+    return load_base(str(work / "base"), store, dropout=settings.dropout, seed=settings.seed)
 
 
 def _calibrate(version: Path, rows: RetrainData) -> CalibrationFacts:
     truth = rows.label_ids("validation")
-    before = _score(version, rows.texts("validation"))
+    before = score(version, rows.texts("validation"))
     temperature = fit_temperature(truth, before)
     return CalibrationFacts(temperature, truth, before, apply_temperature(before, temperature))
-
-
-def _score(version: Path, texts: Sequence[str]) -> metrics.Probabilities:
-    """Probabilities by the very classifier that serves: float64 [texts, 3]."""
-    how = Scoring("auto", None, torch.get_num_threads())
-    return score_version(version, texts, how, lambda _done: None)
 
 
 def _tell_pretraining(now: PretrainProgress) -> None:

@@ -1,15 +1,15 @@
-"""What a small model is to say of its own training texts, by a teacher that reads spelling.
+"""What a small model is to say of its own training texts, by teachers that have not seen them.
 
-Distillation (Hinton et al. 2015, "Distilling the Knowledge in a Neural Network") with a teacher of
-another kind: runs of one to four characters and logistic regression. It sees in 재밋따 what a
-vocabulary of words does not, and says how sure a star is. Each text is asked of a teacher that has
-not learnt from it (cross-fitting), else the teacher would only repeat the label. It needs
-scikit-learn, which is installed for development alone.
+Distillation (Hinton et al. 2015, "Distilling the Knowledge in a Neural Network"). The texts are cut
+in two, and each half is asked of teachers that learnt from the other (cross-fitting), else they
+would only repeat the labels: their answers say how sure a star is. One teacher reads spelling, runs
+of one to four characters and logistic regression: it sees in 재밋따 what a vocabulary of words does
+not. It needs scikit-learn, which is installed for development alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sentiment.labels import LABELS
 
-PARTS = 3  # each is asked of a teacher that learnt from the others
+PARTS = 2  # each is asked of teachers that learnt from the other
 RUN_CHARACTERS = (1, 4)
 MIN_TEXTS = 5  # a run seen in fewer says nothing
 MAX_RUNS = 400_000
@@ -28,41 +28,50 @@ INVERSE_PENALTY = 2.0
 MAX_ROUNDS = 15  # over the texts; more change nothing that shows
 
 
-def teach(
-    texts: Sequence[str],
-    label_ids: NDArray[np.int64],
-    *,
-    share: float,
-    seed: int,
-    on_part: Callable[[int, int], None] = lambda _part, _parts: None,
-) -> NDArray[np.float32]:
-    """Mix what the labels say with what teachers say that have not seen them.
+def split_parts(texts: int, seed: int) -> NDArray[np.int64]:
+    """Which part each text is in, by chance: int64 [texts], 0 to `PARTS` - 1."""
+    return np.random.default_rng(seed).integers(0, PARTS, texts)
+
+
+def spelling_answers(
+    texts: Sequence[str], label_ids: NDArray[np.int64], parts: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """What the teacher of spelling says of each part, having learnt from the others.
 
     Args:
         texts: prepared, each once.
         label_ids: int64 [texts].
-        share: of the teacher, 0 to 1.
-        seed: of the parts.
-        on_part: called with a part's number and how many there are, after each.
+        parts: int64 [texts].
 
     Returns:
-        float32 [texts, labels], rows summing to 1.
+        float64 [texts, labels], rows summing to 1.
     """
     said = np.zeros((len(texts), len(LABELS)))
     runs = _runs(len(texts)).fit_transform(texts)
-    parts = np.random.default_rng(seed).integers(0, PARTS, len(texts))
     for part in range(PARTS):
         asked = parts == part
         teacher = LogisticRegression(
-            solver="sag", C=INVERSE_PENALTY, max_iter=MAX_ROUNDS, tol=0.0, random_state=seed
+            solver="sag", C=INVERSE_PENALTY, max_iter=MAX_ROUNDS, tol=0.0, random_state=0
         )
         with catch_warnings():
             simplefilter("ignore", ConvergenceWarning)  # it stops where we tell it to
             teacher.fit(runs[~asked], label_ids[~asked])
         said[np.ix_(asked, teacher.classes_)] = teacher.predict_proba(runs[asked])
-        on_part(part + 1, PARTS)
+    return said
+
+
+def mix_targets(
+    label_ids: NDArray[np.int64], answers: NDArray[np.float64], share: float
+) -> NDArray[np.float32]:
+    """The label and the teachers' answer in one: float32 [texts, labels].
+
+    Args:
+        label_ids: int64 [texts].
+        answers: float64 [texts, labels].
+        share: of the teachers, 0 to 1.
+    """
     labels = np.eye(len(LABELS))[label_ids]
-    return np.asarray((1 - share) * labels + share * said, np.float32)
+    return np.asarray((1 - share) * labels + share * answers, np.float32)
 
 
 def _runs(texts: int) -> TfidfVectorizer:
