@@ -62,6 +62,14 @@ def test_links_lead_somewhere(name: str) -> None:
     assert all((REPOSITORY / target).exists() for target in targets), targets
 
 
+def _queries(name: str) -> list[str]:
+    """What stands in blocks of SQL: each may have several lines, and ends with a semicolon."""
+    text = (REPOSITORY / name).read_text(encoding="utf-8")
+    blocks = [block for block in text.split("\n\n") if block.startswith("    select ")]
+    code = "\n".join(re.sub("--.*", "", block) for block in blocks)
+    return [statement.strip() for statement in code.split(";") if statement.strip()]
+
+
 def test_the_commands_of_the_readme_run_as_they_stand(
     nifos: Nifos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,7 +80,8 @@ def test_the_commands_of_the_readme_run_as_they_stand(
         done = nifos(*words[1:])
         assert done.returncode == 0, (line, done.stderr)
     assert (tmp_path / "result.xlsx").stat().st_size > 1_000
-    queries = [line for line in _command_lines("README.md") if line.startswith("select ")]
-    assert len(queries) == 3
+    queries = _queries("README.md")
+    assert len(queries) == 4
     for query in queries:
-        assert nifos("sql", query.split(";")[0]).returncode == 0
+        done = nifos("sql", query)
+        assert done.returncode == 0, (query, done.stderr)
