@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Protocol
 
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
@@ -19,6 +20,7 @@ from producer.storable import printable
 
 PLAIN_WIDTH = 120  # of a table that goes to a file or a pipe
 SHOWN_CHARACTERS = 60  # of a text, in a table
+READABLE_WIDTH = 30  # of a column: a text may be folded to it, not to less
 LINE_EVERY_S = 10.0  # of progress in a log
 
 
@@ -68,6 +70,27 @@ def make_table(
     for row in body:
         table.add_row(*(escape(_cell(value)) for value in row))
     return table
+
+
+def make_result(columns: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> Group:
+    """A query's rows as a table; where that would fold words to ribbons, one below another.
+
+    Args:
+        columns: their names.
+        rows: of values.
+        width: of the terminal.
+    """
+    needed = [
+        min(max((cell_len(word) for word in words), default=0), READABLE_WIDTH)
+        for words in zip(columns, *(map(_cell, row) for row in rows), strict=True)
+    ]
+    if not rows or sum(needed) + 2 * (len(needed) - 1) <= width:
+        return Group(make_table(columns, rows))
+    tables = (
+        make_table(("", ""), zip(columns, map(_cell, row), strict=True), title=f"row {place}")
+        for place, row in enumerate(rows, start=1)
+    )
+    return Group(*tables)
 
 
 def _cell(value: Any) -> str:

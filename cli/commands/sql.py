@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from cli.export import plain, write_csv, write_file, write_json
-from cli.output import make_table, say, stdout
+from cli.output import make_result, say, stdout
 from cli.services import open_services
 from core.logs import configure_logs
 from core.settings import load_settings
@@ -48,6 +48,7 @@ def sql(
 
 def _print_table(result: Result) -> None:
     rows = [[plain(value) for value in row] for row in islice(result.rows, TABLE_ROWS)]
-    stdout().print(make_table(result.columns, rows))
+    console = stdout()
+    console.print(make_result(result.columns, rows, console.width))
     if next(result.rows, None) is not None:
         say(f"the first {TABLE_ROWS:,} rows; `--format csv` prints all")

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from cli import output
-from cli.output import _Lines, make_table
+from cli.output import _Lines, make_result, make_table
 
 
 def _shown(*rows: tuple[object, ...]) -> list[str]:
@@ -37,6 +37,37 @@ def test_line_breaks_do_not_break_a_row() -> None:
 
 def test_what_would_steer_a_terminal_is_shown_as_a_mark() -> None:
     assert "빨강\ufffd[31m\ufffd" in _shown(("a", 1, "빨강\x1b[31m\u202e"))[1]
+
+
+def _result(columns: list[str], row: list[object]) -> list[str]:
+    stream = io.StringIO()
+    Console(file=stream, width=60).print(make_result(columns, [row, row], width=60))
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+def test_a_result_that_fits_is_a_table_and_a_long_text_is_folded_in_it() -> None:
+    lines = _result(["n", "text"], [1, "가나다 " * 20])
+    assert lines[0] == "n  text"
+    assert max(map(cell_len, lines)) <= 60
+
+
+def test_a_result_too_wide_for_a_table_is_shown_row_below_row() -> None:
+    columns = [f"column_{place}" for place in range(8)]
+    lines = _result(columns, ["2026-11-25T12:56:49", 12_345, None, "[b]", *range(4)])
+    assert lines[:5] == [
+        "row 1",
+        "column_0  2026-11-25T12:56:49",
+        "column_1  12,345",
+        "column_2",
+        "column_3  [b]",
+    ]
+    assert lines[9] == "row 2"
+
+
+def test_a_result_without_rows_shows_its_columns() -> None:
+    stream = io.StringIO()
+    Console(file=stream, width=60).print(make_result(["n", "text"], [], width=60))
+    assert stream.getvalue().split() == ["n", "text"]
 
 
 def test_plain_progress_is_a_line_every_ten_seconds(
