@@ -75,7 +75,7 @@ def predict_chunk(
         history = isolation.read_history(connection, lease.key)
     if not history.watched:
         try:
-            predictions = classifier.predict(chunk.texts, on_batch=lease.renew_if_due)
+            predictions = _numbers(classifier.predict(chunk.texts, on_batch=lease.renew_if_due))
         except (LeaseLost, NifosError):
             raise
         except Exception as error:  # noqa: BLE001 - it is raised again, or put on a document
@@ -142,7 +142,7 @@ class _Isolation:
 
     def _compute(self, texts: list[str]) -> Predictions:
         with ended_if_hanging(self._lease.renew_if_due) as on_batch:
-            return self._classifier.predict(texts, on_batch=on_batch)
+            return _numbers(self._classifier.predict(texts, on_batch=on_batch))
 
     def _note(self, ids: list[int] | None) -> None:
         deadline = time.monotonic() + DATABASE_PATIENCE_S
@@ -161,6 +161,17 @@ class _Isolation:
             if not ours:
                 raise LeaseLost
             return
+
+
+def _numbers(predictions: Predictions) -> Predictions:
+    """Refuse what is no number: its label would be the first one, whatever the text says.
+
+    Raises:
+        FloatingPointError: a probability is none: the precision overflowed, or weights are damaged.
+    """
+    if not np.isfinite(predictions.probabilities).all():
+        raise FloatingPointError
+    return predictions
 
 
 def _joined(parts: list[Predictions], harmless: Predictions) -> Predictions:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
@@ -54,7 +54,7 @@ class Scorer:
             DatabaseError: the scoring could not even be claimed.
             DeviceError: the GPU failed; the scoring was given back, this process is to end.
         """
-        self._load_ahead(key.version_id)
+        failed = self._load_ahead(key.version_id)
         with transaction(self._engine) as connection:
             attempt = scorings.claim(connection, key, self._holder)
         if attempt is None:
@@ -63,15 +63,24 @@ class Scorer:
         lease = Lease(self._engine, key, attempt)
         try:
             with _failures_recorded(self._engine, lease):
+                if failed is not None:
+                    raise failed
                 return self._label(lease)
         except LeaseLost:
             log.warning("lease_lost", attempt=attempt, **key.__dict__)
         return False
 
-    def _load_ahead(self, version_id: int) -> None:
-        # Before the claim: no lease should run out while a version comes from a far store.
-        with suppress(NifosError):  # raised again, and recorded, once there is a claim
+    def _load_ahead(self, version_id: int) -> NifosError | None:
+        """Load before the claim: no lease should run out while a version comes, or is converted.
+
+        Returns:
+            Why it cannot be loaded: recorded once there is a claim, and not tried again under it.
+        """
+        try:
             self._loaded.get(version_id)
+        except NifosError as error:
+            return error
+        return None
 
     def _label(self, lease: Lease) -> bool:
         key = lease.key

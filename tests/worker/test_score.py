@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sqlalchemy import text
 
 from core.errors import DatabaseError, DeviceError, StoreError
@@ -14,6 +17,7 @@ from db import labels, scorings, versions
 from db.engine import Engine, transaction
 from sentiment.engines.torch_cpu import TorchCpuEngine
 from sentiment.store import Store, verify
+from sentiment.windows import Windows
 from tests.crawls import load_posts
 from tests.tiny_version import build_tiny_version
 from worker import score as score_module
@@ -143,15 +147,47 @@ def test_a_damaged_version_uses_up_a_try_and_says_why(
 def test_a_store_that_is_away_costs_no_try(
     engine: Engine, scorer: Scorer, key: ScoringKey, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked = []
+
     def away(*_arguments: object) -> Path:
+        asked.append(1)
         raise StoreError("the store is away")
 
     with monkeypatch.context() as patch:
         patch.setattr(store, "fetch", away)
         assert not scorer.score(key)
+    assert len(asked) == 1  # not again under the lease, which would run out
     assert _one(engine, "select state || tries from scoring") == "pending0"
     _due_now(engine)
     assert scorer.score(key)
+
+
+def test_a_document_whose_answer_is_no_number_has_failed_and_gets_no_label(
+    engine: Engine,
+    scorer: Scorer,
+    version_id: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load_posts(engine, tmp_path, 20)
+    key = ScoringKey(int(str(_one(engine, "select id from chunk"))), version_id)
+    compute = TorchCpuEngine.compute
+    overflowing: list[list[int]] = []
+
+    def overflow(self: TorchCpuEngine, windows: Windows, *others: Any) -> NDArray[np.float32]:
+        logits = compute(self, windows, *others)
+        ids = [windows.padded(np.array([row]))[0].tolist() for row in range(len(windows))]
+        overflowing.append(ids[0])
+        logits[[row == overflowing[0] for row in ids]] = np.nan
+        return logits
+
+    scorer._loaded.get(key.version_id)
+    monkeypatch.setattr(TorchCpuEngine, "compute", overflow)
+    assert scorer.score(key)
+    # Ten, for a tiny tokenizer reads some of the texts alike.
+    assert _one(engine, "select n_labelled || ' ' || n_failed from scoring") == "10 10"
+    assert _one(engine, "select bool_or(p_negative = 'nan') from label") is False
+    assert "FloatingPointError" in str(_one(engine, "select reason from document_failure"))
 
 
 def test_a_broken_gpu_gives_the_chunk_back_and_ends_the_child(
