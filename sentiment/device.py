@@ -60,9 +60,9 @@ def _gpu_names() -> list[str]:
 
 def _describe(name: str, precision: str = "auto", engine: str = "auto") -> str:
     device = choose_device(name)
-    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    gpu = f", {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ""
     first = choose(describe_machine(device), engine, precision)[0]
-    return f"{device}, {kind}, {first.engine} in {first.precision} ({first.why})"
+    return f"{device}{gpu}, {first.engine} in {first.precision} ({first.why})"
 
 
 if __name__ == "__main__":

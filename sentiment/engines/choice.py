@@ -14,7 +14,7 @@ from core.errors import ModelError
 TORCH, OPENVINO = "torch", "openvino"
 ENGINES = ("auto", TORCH, OPENVINO)
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
-EXTRA_ADVICE = "pip install 'nifos-sentiment[cpu]'"
+EXTRA_ADVICE = "in the program's folder, pip install '.[cpu]'"
 
 
 @dataclass(frozen=True)
