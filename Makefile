@@ -31,7 +31,7 @@ test: $(READY) lint ## lint, types, import contracts, all tests
 	$(TESTS)
 
 fast: $(READY) ## the tests that take less than ten seconds each
-	$(TESTS) -m 'not slow'
+	$(TESTS) -m 'not slow and not chaos'
 
 lint: $(READY) ## lint, types and import contracts alone
 	$(BIN)/ruff check .

@@ -19,6 +19,7 @@ from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
+from core.envelopes import use_checked_transport
 from core.errors import BrokerError, InputError
 from core.messages import SCORE_QUEUE, SCORE_TASK, TRAIN_QUEUE, ScoringKey
 
@@ -56,6 +57,7 @@ def make_celery_app(broker_url: str, include: Iterable[str] = ()) -> Celery:
         InputError: the URL is not one of Redis.
     """
     parts = _checked_url(broker_url)
+    use_checked_transport()
     app = Celery("nifos", include=list(include), set_as_current=False)
     app.conf.update(
         broker_url=_without_tls_files(parts) if parts.scheme == "rediss" else broker_url,

@@ -100,18 +100,47 @@ def _hostile(harm: Path) -> list[str]:
     ]
 
 
+def _changed(**fields: object) -> str:
+    return json.dumps(json.loads(_ids(1)) | fields)
+
+
+NO_MESSAGES = [
+    b"no json",
+    b"\xff\xfe\x00",
+    b"[" * 100_000,
+    b"[1, 2]",
+    b"7",
+    b"null",
+    b"{}",
+    b'{"__type__": "uuid", "__value__": 1}',
+    _changed(properties=None),
+    _changed(properties={"delivery_tag": "\ud800"}),
+    _changed(body="no base64"),
+    _changed(body=None),
+    _changed(headers=[]),
+]
+NO_TASKS = [
+    _changed(headers={"id": "x", "task": [SCORE_TASK]}),
+    _changed(headers={"id": "x", "task": SCORE_TASK, "compression": "x"}),
+    _changed(headers={"id": "x", "task": SCORE_TASK, "timelimit": [1]}),
+]
+BROADCASTS = "/0.celery.pidbox"
+
+
 def test_hostile_messages_are_refused_one_by_one(
     nifos: Nifos, servers: EmbeddedServers, tmp_path: Path
 ) -> None:
     harm = tmp_path / "harm"
     hostile = _hostile(harm)
     with redis.Redis(unix_socket_path=str(servers.redis_socket)) as client:
-        client.lpush(SCORE_QUEUE, *hostile)
+        client.lpush(SCORE_QUEUE, *hostile, *NO_MESSAGES, *NO_TASKS)
         service = nifos.start("worker")
         wait_until(
             "all are taken", lambda: client.llen(SCORE_QUEUE) == 0 or service.poll() is not None
         )
         assert service.poll() is None, service.communicate()[1][-2_000:]
+        heard = [client.publish(BROADCASTS, each) for each in NO_MESSAGES]
+        assert set(heard) == {1}, heard  # by the worker
         done = nifos("enqueue", "examples/crawl.jsonl", "--source", "demo")
         assert done.returncode == 0, done.stderr
         wait_until(
@@ -124,3 +153,5 @@ def test_hostile_messages_are_refused_one_by_one(
     assert service.returncode == 0, err
     assert not harm.exists()
     assert err.count("message_refused") == 11, err  # by their ids
+    assert err.count("message_dropped") == len(NO_MESSAGES + NO_TASKS) + len(NO_MESSAGES), err
+    assert "no json" not in err

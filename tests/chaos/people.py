@@ -10,12 +10,13 @@ from random import Random
 import psutil
 
 from core.broker import connect, make_celery_app
-from core.messages import SCORE_TASK
+from core.messages import SCORE_QUEUE, SCORE_TASK
 from tests.chaos.changes import STORE_FULL
 from tests.chaos.fault import Fault
 from tests.chaos.stage import VERSIONS, Stage
 
 TWO_HOURS_S = 7200
+NO_MESSAGES = (b"no json", b"\xff\xfe", b"[1, 2]", b"null", b"{}", b'{"properties": {}, "body": 7}')
 
 
 def run_two_schedulers(stage: Stage, random: Random) -> bool:
@@ -81,13 +82,14 @@ def redeploy_one_by_one(stage: Stage, random: Random) -> bool:
 
 
 def say_nonsense(stage: Stage, random: Random) -> bool:
-    """Messages that no worker was meant to get: of an unknown task, with ids that are none."""
+    """Messages that no worker was meant to get: of an unknown task, with ids that are none, bytes."""
     app = make_celery_app(stage.servers.broker_url)
     try:
         with connect(app) as connection, app.amqp.Producer(connection) as producer:
             app.send_task("no.such.task", producer=producer)
             for ids in ({"chunk_id": "x", "version_id": -1}, {"chunk_id": 1}, {}):
                 app.send_task(SCORE_TASK, kwargs=ids, producer=producer)
+        stage.redis().lpush(SCORE_QUEUE, *NO_MESSAGES)
     finally:
         app.close()
     return True
