@@ -82,7 +82,7 @@ def redeploy_one_by_one(stage: Stage, random: Random) -> bool:
 
 
 def say_nonsense(stage: Stage, random: Random) -> bool:
-    """Messages that no worker was meant to get: of an unknown task, with ids that are none, bytes."""
+    """Of an unknown task, with ids that are none, and what is no message at all."""
     app = make_celery_app(stage.servers.broker_url)
     try:
         with connect(app) as connection, app.amqp.Producer(connection) as producer:
