@@ -34,11 +34,19 @@ def is_envelope(raw: object) -> bool:
 def is_task(raw: object) -> bool:
     """Whether Celery can make a task of it too; what its body says is for the task to judge."""
     headers = (_read(raw) or {}).get("headers") or {}
-    limits = headers.get("timelimit") or [None, None]
     return (
         all(isinstance(headers.get(name), str) for name in ("task", "id"))
         and all(headers.get(name) is None for name in UNUSED_HEADERS)
-        and limits == [None, None]
+        and _are_limits(headers.get("timelimit"))
+    )
+
+
+def _are_limits(found: object) -> bool:
+    """Whether Celery can take it apart: who knows the task sends the limits of its settings."""
+    return found is None or (
+        isinstance(found, list)
+        and len(found) == len(("hard", "soft"))
+        and all(each is None or (type(each) is int and each > 0) for each in found)
     )
 
 

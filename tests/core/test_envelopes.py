@@ -9,9 +9,9 @@ import pytest
 import redis
 
 from cli.embedded import EmbeddedServers
-from core.broker import Celery, connect, publish
+from core.broker import TASK_TIME_LIMIT_S, Celery, connect, publish
 from core.envelopes import CheckedTransport, is_envelope, is_task
-from core.messages import SCORE_QUEUE, ScoringKey
+from core.messages import SCORE_QUEUE, SCORE_TASK, ScoringKey
 
 
 @pytest.fixture
@@ -27,6 +27,23 @@ def ours(app: Celery, servers: EmbeddedServers) -> bytes:
 def test_ours_are_tasks(ours: bytes) -> None:
     assert is_envelope(ours)
     assert is_task(ours)
+
+
+def test_so_are_those_of_who_knows_the_task(
+    app: Celery, servers: EmbeddedServers, ours: bytes
+) -> None:
+    """A worker that feeds sends its time limit, a producer none."""
+
+    def score(chunk_id: int, version_id: int) -> None: ...
+
+    app.task(name=SCORE_TASK)(score)
+    app.finalize()
+    with connect(app) as connection:
+        publish(app, connection, [ScoringKey(8, 2)])
+    with redis.Redis(unix_socket_path=str(servers.redis_socket)) as client:
+        sent = client.lindex(SCORE_QUEUE, 0)
+    assert json.loads(sent)["headers"]["timelimit"] == [TASK_TIME_LIMIT_S, None]
+    assert is_task(sent)
 
 
 def test_what_is_no_envelope_is_seen(ours: bytes) -> None:
@@ -52,7 +69,14 @@ def test_what_is_no_envelope_is_seen(ours: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("task", ["x"]), ("id", None), ("eta", "x"), ("timelimit", [1]), ("compression", "x")],
+    [
+        ("task", ["x"]),
+        ("id", None),
+        ("eta", "x"),
+        ("timelimit", [1]),
+        ("timelimit", ["a", 1]),
+        ("compression", "x"),
+    ],
 )
 def test_what_steers_celery_is_no_task_of_ours(ours: bytes, name: str, value: object) -> None:
     whole = json.loads(ours)
