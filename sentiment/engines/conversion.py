@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from core.errors import ModelError, NifosError
+from core.errors import ModelError, NifosError, StoreError
 
 MODEL_XML = "model.xml"  # OpenVINO puts the weights beside it, as model.bin
 FULL, INT8 = "full", "int8"
-TIMEOUT_S = 1_800  # a base model takes a minute on an idle core
+TIMEOUT_S = 1_200  # a base model takes a minute on an idle core; a task and a child have 1,800
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -25,7 +26,9 @@ def convert_aside(version: Path, target: Path, form: str) -> None:
 
     Raises:
         ModelError: it cannot be converted.
+        StoreError: the disk has no room for it.
     """
+    _require_room(version, target)
     command = [sys.executable, "-m", "sentiment.engines.convert"]
     # A file takes all that the libraries say there; a pipe that nobody reads fills up.
     with (
@@ -49,6 +52,17 @@ def convert_aside(version: Path, target: Path, form: str) -> None:
         lines = said.read().strip().splitlines()
     if process.returncode:
         raise _error(version, process.returncode, lines[-1] if lines else "")
+
+
+def _require_room(version: Path, target: Path) -> None:
+    # In fp32 it is as large as the version. Ahead: of a full disk OpenVINO says "RuntimeError".
+    needed = sum(path.stat().st_size for path in version.glob("*.safetensors"))
+    free = shutil.disk_usage(target).free
+    if free < needed:
+        raise StoreError(
+            f"cache {target.parent}: {free >> 20} MB are free, a converted engine takes"
+            f" {needed >> 20} MB"
+        )
 
 
 def _error(version: Path, returncode: int, last: str) -> NifosError:

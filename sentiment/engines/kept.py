@@ -52,8 +52,12 @@ class Kept:
             StoreError: the disk refuses.
         """
         folder = self._folder / name
+        if _is_whole(folder):
+            with suppress(OSError):  # of a cache that may only be read
+                os.utime(self._folder)
+            return folder
         with _disk_errors(self._cache), self._alone():
-            if not _is_whole(folder):
+            if not _is_whole(folder):  # nobody else has made it meanwhile
                 shutil.rmtree(folder, ignore_errors=True)
                 aside = self._folder / f".{name}.{uuid4().hex}"
                 aside.mkdir()
@@ -85,13 +89,18 @@ class Kept:
         os.utime(self._folder)
         with (self._cache / f".{self._folder.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            for left in self._folder.glob(".*"):  # by one that was killed: all write in here
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
             yield
         self._make_room()
 
     def _make_room(self) -> None:
-        folders = [path for path in self._cache.iterdir() if path.is_dir()]
-        folders.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-        for folder in folders[KEPT_VERSIONS:]:
+        used: list[tuple[float, Path]] = []
+        for path in self._cache.iterdir():
+            with suppress(FileNotFoundError):  # another process makes room, too
+                if path.is_dir():
+                    used.append((path.stat().st_mtime, path))
+        for _at, folder in sorted(used, reverse=True)[KEPT_VERSIONS:]:
             # Who has it open keeps what it has; who asks for it again makes it again.
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import re
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 FORMS = {"fp32": "full", "bf16": "full", "int8": "int8"}  # that OpenVINO keeps, by precision
+# What an engine's numbers are made by: after a change of these, nothing that is kept stands for it.
+NUMBERS_FROM = ("lean.py", "forward.py", "convert.py", "torch_cpu.py", "openvino_cpu.py", "cuda.py")
 REFERENCE_TOKENS = 1_024  # of a batch in fp32
 
 
@@ -118,7 +121,7 @@ class EngineLoader:
 
     def _build_openvino(self, precision: str) -> Engine:
         form = FORMS[precision]
-        libraries = f"openvino-{installed('openvino')}"
+        libraries = f"openvino-{installed('openvino')}-{_code_mark()}"
         if form == INT8:
             libraries += f"-nncf-{installed('nncf')}-{check_texts_mark()}"
         with ExitStack() as stack:
@@ -151,7 +154,8 @@ class EngineLoader:
         if self._kept is None:
             return compare()
         library = installed(choice.engine)
-        parts = (choice.engine, library, choice.precision, check_texts_mark(), self._hardware)
+        asked = (choice.precision, check_texts_mark(), _code_mark())
+        parts = (choice.engine, library, *asked, self._hardware)
         return self._kept.outcome("agreement-" + "-".join(parts), compare)
 
     @property
@@ -178,3 +182,10 @@ class EngineLoader:
             padding_length=self._manifest.padding_length,
             vocabulary=self._tokenizer.get_vocab_size(),
         )
+
+
+@cache
+def _code_mark() -> str:
+    """A short name for this release's way to compute, and the library's that it is measured by."""
+    code = b"".join(Path(__file__).with_name(name).read_bytes() for name in NUMBERS_FROM)
+    return hashlib.sha256(code + installed("transformers").encode()).hexdigest()[:8]
