@@ -34,13 +34,17 @@ def describe_device(device: str, precision: str = "auto", engine: str = "auto") 
     Raises:
         ModelError: as `probe_device`, or no such engine here.
     """
-    probe = subprocess.run(
-        [sys.executable, "-m", "sentiment.device", device, precision, engine],
-        capture_output=True,
-        text=True,
-        timeout=PROBE_TIMEOUT_S,
-        check=False,
-    )
+    try:
+        probe = subprocess.run(
+            [sys.executable, "-m", "sentiment.device", device, precision, engine],
+            capture_output=True,
+            text=True,
+            timeout=PROBE_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        words = f"device {device} did not answer within {PROBE_TIMEOUT_S} s"
+        raise ModelError(words) from None
     if probe.returncode:
         lines = probe.stderr.strip().splitlines()
         raise ModelError(lines[-1] if lines else f"device {device} cannot be used")

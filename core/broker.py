@@ -34,7 +34,9 @@ __all__ = [
 ]
 
 TASK_TIME_LIMIT_S = 30 * 60  # ends a child that hangs; a slow chunk of 4,096 takes a few minutes
-CHILD_START_S = 120  # a child loads torch and a model; Celery's 4 s would kill it for ever
+# A child loads torch and a model, and may have it converted first, or wait for one that does: a
+# shorter limit than that (Celery has 4 s) would kill every child in turn, and nothing be kept.
+CHILD_START_S = 30 * 60
 SOCKET_TIMEOUT_S = 10  # without one, a half-open connection is never noticed
 CONNECT_TIMEOUT_S = 5
 VISIBILITY_TIMEOUT_S = 6 * 3600  # Redis redelivers later than that; the lease is what counts

@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import DeviceError, ModelError, StoreError
+from core.settings import Settings
 from db.samples import SampledDocument
 from db.versions import VersionRow
 from sentiment import metrics
 from sentiment.classifier import Classifier
-from sentiment.device import choose_device
+from sentiment.device import choose_device, describe_machine
+from sentiment.engines.choice import choose
 from sentiment.labels import LABEL_NAMES, LABELS
 from sentiment.metrics import Ids, Probabilities
 from sentiment.store import Store
@@ -40,6 +42,28 @@ class Scoring:
     device: str = "auto"
     batch_tokens: int | None = None
     threads: int | None = None
+    precision: str = "auto"
+    cache: Path | None = None
+
+    @classmethod
+    def as_served(cls, settings: Settings) -> Scoring:
+        """As a worker with these settings computes, as far as the trainer's device can."""
+        device = settings.training_device
+        return cls(
+            device,
+            settings.batch_tokens,
+            # One that is set for another device this one may not have.
+            precision=settings.precision if device == settings.device else "auto",
+            cache=settings.home / "cache" / "engines",
+        )
+
+    def check(self) -> None:
+        """See that it can be computed so here: what the machine lacks is no defect of a version.
+
+        Raises:
+            ModelError: no such device, or not that precision on it.
+        """
+        choose(describe_machine(choose_device(self.device)), precision=self.precision)
 
 
 def gather(
@@ -71,11 +95,11 @@ def gather(
 
     Raises:
         DeviceError: the device failed or is not there.
-        ModelError: no such device.
+        ModelError: no such device, or not that precision on it.
         StoreError: the store cannot be reached; nothing is known of the active version then.
     """
     how = scoring or Scoring()
-    choose_device(how.device)  # one that is not there is no defect of a version
+    how.check()
     rows = [*texts, *(document.text for document in documents)]
     tell = on_progress or _tell_nobody
     new_head = is_head_new(candidate, initial_head)
@@ -117,6 +141,8 @@ def score_version(
         device=scoring.device,
         batch_tokens=scoring.batch_tokens,
         threads=scoring.threads,
+        precision=scoring.precision,
+        cache=scoring.cache,
     )
     scored = np.empty((len(texts), len(LABELS)), np.float64)
     for start in range(0, len(texts), TEXTS_AT_ONCE):

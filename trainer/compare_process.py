@@ -77,7 +77,7 @@ def _score(
         _tell(version=name, done=done, total=len(documents))
 
     tell(0)
-    how = Scoring(settings.training_device, settings.batch_tokens)
+    how = Scoring.as_served(settings)
     return score_version(directories[name], [d.text for d in documents], how, tell)
 
 

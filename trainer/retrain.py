@@ -64,7 +64,7 @@ class Retrain:
             NifosError: it cannot be done.
             RunLost: nobody wants it any more.
         """
-        scoring = Scoring(self.settings.training_device, self.settings.batch_tokens)
+        scoring = Scoring.as_served(self.settings)
         data = self._read()
         with transaction(self.engine) as connection:
             base = versions.find_version(connection, self.request.base)

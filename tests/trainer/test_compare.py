@@ -13,13 +13,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from core.errors import ModelError, StoreError
+from core.settings import Settings
 from db.samples import SampledDocument
 from db.versions import VersionRow
 from sentiment.classifier import Classifier
 from sentiment.manifest import MANIFEST, parse_manifest
 from sentiment.store import Store, save_version, verify
 from tests.tiny_version import TEXTS, build_tiny_version, spread_out
-from trainer.compare import TOP_FLIPS, Scoring, gather, make_sample
+from trainer.compare import TOP_FLIPS, Scoring, gather, make_sample, score_version
 from trainer.gate import judge
 from trainer.head import head_digest, is_head_new
 from trainer.publish import publish
@@ -138,8 +139,17 @@ def test_a_store_that_is_away_says_nothing_of_the_active_version(
         _gather(candidate, active, Store(str(tmp_path / "file"), tmp_path / "cache"))
 
 
-def test_a_device_that_is_not_there_is_no_defect(candidate: Path, store: Store) -> None:
-    with pytest.raises(ModelError, match="no such GPU"):
+@pytest.mark.parametrize(
+    ("scoring", "words"),
+    [
+        (Scoring(device="B9000"), "no such GPU"),
+        (Scoring(device="cpu", precision="fp16"), "fp16 is for GPUs"),
+    ],
+)
+def test_what_the_machine_lacks_is_no_defect(
+    candidate: Path, store: Store, scoring: Scoring, words: str
+) -> None:
+    with pytest.raises(ModelError, match=words):
         gather(
             candidate,
             None,
@@ -147,8 +157,20 @@ def test_a_device_that_is_not_there_is_no_defect(candidate: Path, store: Store) 
             texts=[],
             label_ids=TRUTH,
             documents=[],
-            scoring=Scoring(device="B9000"),
+            scoring=scoring,
         )
+
+
+def test_the_gate_judges_what_serves_and_checks_it_once(candidate: Path, tmp_path: Path) -> None:
+    settings = Settings(device="cpu", precision="bf16", home=tmp_path)
+    scoring = Scoring.as_served(settings)
+    assert (scoring.device, scoring.precision) == ("cpu", "bf16")
+    elsewhere = settings.model_copy(update={"trainer_device": "cuda:0"})
+    assert Scoring.as_served(elsewhere).precision == "auto"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sentiment.device.has_bf16", lambda _device: True)
+        score_version(candidate, ["좋았다"], scoring, lambda _done: None)
+    assert list(tmp_path.glob("cache/engines/*/agreement-torch-*-bf16-*.json"))
 
 
 def _rewrite(version: Path, target: Path, change) -> Path:  # type: ignore[no-untyped-def]
