@@ -83,6 +83,9 @@ def _ids(chunk_id: object, version_id: object = 1) -> str:
     return _envelope(json.dumps(body).encode(), "application/json")
 
 
+TIMES = ("eta", "expires")
+
+
 def _hostile(harm: Path) -> list[str]:
     pickled = pickle.dumps([[], {"chunk_id": Harmful(harm), "version_id": 1}, {}])
     named = {"task": RETRAIN_TASK}
@@ -94,6 +97,7 @@ def _hostile(harm: Path) -> list[str]:
         _envelope(b"[[], {}, {}]", "application/json", task="os.system"),
         _envelope(b"[[1, 2, 3], {}, {}]", "application/json"),
         _envelope(b"not json", "application/json"),
+        *(_envelope(b"[[], {}, {}]", "application/json", **{name: "x"}) for name in TIMES),
         _envelope(b'[[], {"chunk_id": NaN, "version_id": Infinity}, {}]', "application/json"),
         *map(_ids, (2**63, -1, 0, True, "1", [1], {"a": 1}, None, 1.5, "1; drop table label")),
         _envelope(b"[" * 100_000, "application/json"),
@@ -121,6 +125,7 @@ NO_MESSAGES = [
 ]
 NO_TASKS = [
     _changed(headers={"id": "x", "task": [SCORE_TASK]}),
+    _changed(headers={"id": "x", "task": SCORE_TASK, "eta": [1]}),
     _changed(headers={"id": "x", "task": SCORE_TASK, "compression": "x"}),
     _changed(headers={"id": "x", "task": SCORE_TASK, "timelimit": [1]}),
 ]

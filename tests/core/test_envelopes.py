@@ -72,7 +72,7 @@ def test_what_is_no_envelope_is_seen(ours: bytes) -> None:
     [
         ("task", ["x"]),
         ("id", None),
-        ("eta", "x"),
+        ("eta", [1]),
         ("timelimit", [1]),
         ("timelimit", ["a", 1]),
         ("compression", "x"),
