@@ -6,7 +6,7 @@ Two, because during a swap the chunks of the old version and of the new one are 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +26,11 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 KEPT_VERSIONS = 2
 
 
-class LoadedVersions:
-    """Classifiers by version id, loaded from the store when first asked for.
+@dataclass(frozen=True)
+class HowToLoad:
+    """How a worker's child loads versions.
 
     Args:
-        engine: of the database.
-        store: of the versions.
         device: as set.
         batch_tokens: as set; None: what was tuned, or measured for the device.
         threads: of this process, where nothing was tuned.
@@ -41,28 +40,28 @@ class LoadedVersions:
         processes: children of this worker: what was tuned for as many may share the cores.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        store: Store,
-        *,
-        device: str,
-        batch_tokens: int | None,
-        threads: int,
-        precision: str = "auto",
-        gpu_memory_fraction: float = 0.45,
-        home: Path | None = None,
-        processes: int | None = None,
-    ) -> None:
+    device: str
+    batch_tokens: int | None
+    threads: int
+    precision: str = "auto"
+    gpu_memory_fraction: float = 0.45
+    home: Path | None = None
+    processes: int | None = None
+
+
+class LoadedVersions:
+    """Classifiers by version id, loaded from the store when first asked for.
+
+    Args:
+        engine: of the database.
+        store: of the versions.
+        how: they are loaded.
+    """
+
+    def __init__(self, engine: Engine, store: Store, how: HowToLoad) -> None:
         self._engine = engine
         self._store = store
-        self._device = device
-        self._batch_tokens = batch_tokens
-        self._threads = threads
-        self._precision = precision
-        self._gpu_memory_fraction = gpu_memory_fraction
-        self._home = home
-        self._processes = processes
+        self._how = how
         self._loaded: OrderedDict[int, Classifier] = OrderedDict()
 
     def get(self, version_id: int) -> Classifier:
@@ -109,26 +108,27 @@ class LoadedVersions:
 
     def _plan(self, version: str | None) -> Plan:
         tuning = None
-        if self._home is not None and version is not None:
-            tuning = read_tuning(self._home, version, device=self._device)
+        if self._how.home is not None and version is not None:
+            tuning = read_tuning(self._how.home, version, device=self._how.device)
         return plan(
             tuning,
-            precision=self._precision,
-            batch_tokens=self._batch_tokens,
-            processes=self._processes,
+            precision=self._how.precision,
+            batch_tokens=self._how.batch_tokens,
+            processes=self._how.processes,
         )
 
     def _load_as(self, directory: Path, chosen: Plan) -> Classifier:
         # Here and not above: the worker's parent imports this module and must not load torch.
         from sentiment.classifier import Classifier  # noqa: PLC0415
 
+        how = self._how
         return Classifier.load(
             directory,
-            device=self._device,
+            device=how.device,
             engine=chosen.engine,
             precision=chosen.precision,
             batch_tokens=chosen.batch_tokens,
-            threads=chosen.threads if chosen.tuned else self._threads,
-            gpu_memory_fraction=self._gpu_memory_fraction,
-            cache=None if self._home is None else self._home / "cache" / "engines",
+            threads=chosen.threads if chosen.tuned else how.threads,
+            gpu_memory_fraction=how.gpu_memory_fraction,
+            cache=None if how.home is None else how.home / "cache" / "engines",
         )

@@ -16,7 +16,7 @@ from core.messages import SCORE_TASK, ScoringKey
 from core.settings import load_settings
 from db.engine import ANSWER_S, make_engine
 from sentiment.store import Store
-from worker.loaded import LoadedVersions
+from worker.loaded import HowToLoad, LoadedVersions
 from worker.score import Scorer
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -59,9 +59,7 @@ def _child() -> tuple[LoadedVersions, Scorer]:
     if settings.database_url is None:
         raise InputError("a worker's child needs NIFOS_DATABASE_URL; start it by `nifos worker`")
     engine = make_engine(settings.database_url.get_secret_value(), answer_s=ANSWER_S)
-    loaded = LoadedVersions(
-        engine,
-        Store(settings.store_url, settings.home / "cache"),
+    how = HowToLoad(
         device=settings.device,
         batch_tokens=settings.batch_tokens,
         threads=CPU_THREADS,
@@ -70,4 +68,5 @@ def _child() -> tuple[LoadedVersions, Scorer]:
         home=settings.home,
         processes=settings.worker_processes,
     )
+    loaded = LoadedVersions(engine, Store(settings.store_url, settings.home / "cache"), how)
     return loaded, Scorer(engine, loaded, holder=this_process(), timezone=settings.timezone)

@@ -13,7 +13,7 @@ from sentiment.classifier import Classifier
 from sentiment.store import Store, verify
 from sentiment.tuning import TUNING, Tuning, write_tuning
 from tests.tiny_version import build_tiny_version
-from worker.loaded import LoadedVersions
+from worker.loaded import HowToLoad, LoadedVersions
 
 TUNED = Tuning("torch", "fp32", 64, 1, 1_000.0, "2026-11-25T00:00:00+00:00")
 
@@ -39,16 +39,9 @@ def version_id(engine: Engine, made: Path, tmp_path: Path) -> int:
 def _load(
     engine: Engine, tmp_path: Path, version_id: int, *, precision: str = "auto"
 ) -> Classifier:
-    loaded = LoadedVersions(
-        engine,
-        Store(str(tmp_path / "store"), tmp_path / "cache"),
-        device="cpu",
-        batch_tokens=None,
-        threads=1,
-        precision=precision,
-        home=tmp_path,
-    )
-    return loaded.get(version_id)
+    store = Store(str(tmp_path / "store"), tmp_path / "cache")
+    how = HowToLoad("cpu", batch_tokens=None, threads=1, precision=precision, home=tmp_path)
+    return LoadedVersions(engine, store, how).get(version_id)
 
 
 def test_a_version_is_loaded_as_it_was_tuned(

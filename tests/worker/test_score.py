@@ -21,7 +21,7 @@ from sentiment.windows import Windows
 from tests.crawls import load_posts
 from tests.tiny_version import build_tiny_version
 from worker import score as score_module
-from worker.loaded import LoadedVersions
+from worker.loaded import HowToLoad, LoadedVersions
 from worker.score import Scorer
 
 
@@ -52,7 +52,7 @@ def version_id(engine: Engine, store: Store, tmp_path: Path) -> int:
 
 @pytest.fixture
 def loaded(engine: Engine, store: Store) -> LoadedVersions:
-    return LoadedVersions(engine, store, device="cpu", batch_tokens=256, threads=1)
+    return LoadedVersions(engine, store, HowToLoad("cpu", batch_tokens=256, threads=1))
 
 
 @pytest.fixture
