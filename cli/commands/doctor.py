@@ -84,7 +84,9 @@ def _tuning(settings: Settings, version: str) -> str:
     found = read_tuning(settings.home, version, device=settings.device)
     if found is None:
         return "not tuned for this hardware: `nifos tune` finds what is fastest"
-    used = "" if plan(found, precision=settings.precision).tuned else "; not used: NIFOS_PRECISION"
+    # The device's own line says what it would be without: the rule's choice.
+    tuned = plan(found, precision=settings.precision).tuned
+    used = "; used instead of the device's" if tuned else "; not used: NIFOS_PRECISION"
     return (
         f"tuned on {found.measured_at[:10]}: {found.engine} {found.precision}, "
         f"{found.batch_tokens} tokens a batch, {found.processes} processes, "
