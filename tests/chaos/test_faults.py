@@ -43,9 +43,10 @@ def test_a_fault_alone(stage: Stage, name: str) -> None:
     assert not broken, (stage.home, name, recovery_s, broken)
 
 
-def test_twenty_faults_upon_one_another(stage: Stage) -> None:
+@pytest.mark.chaos
+def test_ten_faults_upon_one_another(stage: Stage) -> None:
     short = [
         fault for fault in FAULTS.values() if not fault.long_s and "half-open" not in fault.name
     ]
-    outcome = Schedule(stage, SEED, short).run(20, round_faults=20)
+    outcome = Schedule(stage, SEED, short).run(10, round_faults=10)
     assert not outcome.broken, (stage.home, outcome)
