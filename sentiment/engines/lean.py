@@ -8,6 +8,7 @@ every call, with bias, GELU and residual sum inside the product. It knows no tok
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -49,9 +50,23 @@ def can_pack(dtype: torch.dtype, device: torch.device) -> bool:
         device.type == "cpu"
         and dtype == torch.bfloat16
         and torch.backends.mkldnn.is_available()
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-        and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        and _packs()
     )
+
+
+@cache
+def _packs() -> bool:
+    """Try it: these operators are torch's own, not public, and a release may change them."""
+    try:
+        if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            return False
+        with torch.no_grad():
+            x = torch.ones(1, 8, dtype=torch.bfloat16)
+            product = _product((nn.Linear(8, 8, dtype=torch.bfloat16),), packed=True)
+            _times_plus(_times(x, product, "gelu"), product, x)
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return True
 
 
 class LeanElectra(nn.Module):
