@@ -25,7 +25,7 @@ from sentiment.tuning import Tuning, this_hardware, write_tuning
 def tune(
     version: Annotated[str | None, typer.Option(help="Which version; else the active one.")] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Half a minute instead of some minutes.")
+        bool, typer.Option("--quick", help="About a minute instead of some.")
     ] = False,
     json: AsJson = False,
 ) -> None:
