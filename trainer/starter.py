@@ -102,7 +102,7 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
         bias = fit_class_bias(rows.label_ids("validation"), score(raw, rows.texts("validation")))
         add_class_bias(result.model, bias)
         publish_raw(result, base, raw)
-        how["bias"] = [round(float(value), 1) for value in bias]
+        how["bias"] = [round(float(value), 1) + 0.0 for value in bias]
         calibration = _calibrate(raw, rows)
         said = apply_temperature(score(raw, held_out[0]), calibration.temperature)
         measured = metrics.summarize(held_out[1], said)
