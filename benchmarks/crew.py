@@ -10,6 +10,8 @@ from multiprocessing.sharedctypes import Synchronized
 from types import TracebackType
 from typing import Any
 
+from benchmarks.report import quiet_logs
+
 # Runs in the children: made of plain arguments there, then called with each piece of work.
 Make = Callable[..., Callable[[Any], Any]]
 
@@ -80,6 +82,7 @@ class Crew:
 def _work(
     pipe: Connection, counter: Synchronized[int], make: Make, arguments: tuple[Any, ...]
 ) -> None:
+    quiet_logs()
     work = make(*arguments)
     pipe.send(None)
     while True:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
+from core.logs import configure_logs
+from core.settings import load_settings
 
 
 def make_parser(
@@ -22,6 +24,7 @@ def make_parser(
         rounds: the default; None: the script has no rounds.
         device: whether the script can compute on a GPU.
     """
+    quiet_logs()
     parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
     if rounds is not None:
         parser.add_argument("--rounds", type=int, default=rounds)
@@ -31,6 +34,11 @@ def make_parser(
             "--device", default="auto", help="auto, cpu, cuda:N or part of a GPU's name"
         )
     return parser
+
+
+def quiet_logs() -> None:
+    """Warnings alone, and beside the table: what is printed is for a document."""
+    configure_logs(load_settings(quiet=True))
 
 
 def print_table(title: str, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
