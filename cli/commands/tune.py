@@ -24,9 +24,7 @@ from sentiment.tuning import Tuning, this_hardware, write_tuning
 
 def tune(
     version: Annotated[str | None, typer.Option(help="Which version; else the active one.")] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="About a minute instead of some.")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="About a minute instead of some.")] = False,
     json: AsJson = False,
 ) -> None:
     """Measure batches, processes and engines on this machine; its workers use what is fastest."""
