@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sentiment import windows
 from sentiment.classifier import Classifier
 from tests.small_fit import make_vocabulary
 from tests.tiny_version import TEXTS, build_tiny_version
@@ -18,8 +19,11 @@ def test_training_reads_long_texts_in_the_windows_of_serving(tmp_path: Path) -> 
     long = " ".join(TEXTS)
     texts = [TEXTS[0], long, "[SEP] 이라고 쓴 글"]
     trained_on = encode(classifier._tokenizer, texts, np.array([0, 2, 1]), PADDING_LENGTH)
-    served = classifier._encode(texts)
-    assert [ids.tolist() for ids in trained_on.input_ids] == [ids.tolist() for ids in served.ids]
+    served = windows.encode(classifier._tokenizer, texts, PADDING_LENGTH)
+    ends = served.starts + served.lengths
+    assert [ids.tolist() for ids in trained_on.input_ids] == [
+        served.ids[start:end].tolist() for start, end in zip(served.starts, ends, strict=True)
+    ]
     assert trained_on.owners.tolist() == served.owners.tolist()
     assert trained_on.label_ids.tolist() == [[0, 2, 1][owner] for owner in served.owners]
     assert max(trained_on.lengths()) == PADDING_LENGTH
