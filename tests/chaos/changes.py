@@ -15,10 +15,11 @@ from core import messages
 from db import labels
 from sentiment import remote
 from tests.chaos import fake_classifier
-from tests.chaos.points import Points, port_of
+from tests.chaos.points import LABELLED, Points, port_of
 from worker import leases, score
 
 STORE_FULL = "store-full"  # while a file of this name is there, no version can be fetched
+STORE_MET = "store-met"  # a file that shows that one was to be
 
 
 def change_task_name(name: str | None) -> None:
@@ -55,11 +56,13 @@ def put_points(directory: Path) -> None:
     def scored(self: Any, key: Any) -> bool:
         done = score_one(self, key)
         if done:
+            (directory / LABELLED / str(os.getpid())).touch()
             points.reached("committed")
         return done
 
     def download(self: Any, name: str, aside: Path) -> None:
         if (directory / STORE_FULL).exists():
+            (directory / STORE_MET).touch()
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         download_whole(self, name, aside)
 

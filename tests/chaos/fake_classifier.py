@@ -62,6 +62,8 @@ class Classifier:
             if on_batch is not None:
                 on_batch()
         if poisoned:
+            if points is not None:
+                points.ended_by_poison()
             os.kill(os.getpid(), signal.SIGKILL)
         ids = np.array([expected_label_id(self._version, text) for text in texts], np.int8)
         probabilities = np.full((len(texts), len(LABELS)), 0.1, np.float32)

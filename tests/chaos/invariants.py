@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -10,6 +11,9 @@ import redis
 from core.messages import SCORE_QUEUE
 from db.scorings import MAX_CRASHES
 from tests.chaos.ledger import Ledger
+
+ROUND_FAULTS = 40  # each may give a scoring back once, at no cost of a try
+MOST_ENDS = 3  # of processes, by one document: with its chunk, with a group, alone
 
 # Each finds rows that must not be there. They hold at every moment, also in the middle of a fault.
 NEVER = {
@@ -46,7 +50,8 @@ NEVER = {
         select s.chunk_id from scoring s join chunk c on c.id = s.chunk_id
         where s.state in ('done', 'failed') and s.n_labelled + s.n_failed <> c.n_documents""",
     "a scoring was tried too often": f"""
-        select chunk_id from scoring where tries > {MAX_CRASHES} or attempt < tries""",
+        select chunk_id from scoring where tries > {MAX_CRASHES} or attempt < tries
+        or attempt > tries + {ROUND_FAULTS}""",
     "a released chunk has no scoring of its wanted version": """
         select c.id from chunk c join crawl cr on cr.id = c.crawl_id and cr.state = 'released'
         left join scoring s on s.chunk_id = c.id and s.version_id = c.wanted_version_id
@@ -139,3 +144,13 @@ def queue_left(client: redis.Redis) -> list[str]:
     """Messages that wait though nothing is open."""
     depth = int(client.llen(SCORE_QUEUE))
     return [f"{depth} messages wait"] if depth else []
+
+
+def ended_too_often(points: Path, late: int = 0) -> list[str]:
+    """Scorings whose poison document ended more processes than it takes to find it."""
+    counts = {path.name: path.stat().st_size for path in (points / "ends").iterdir()}
+    return [
+        f"chunk and version {name}: its poison document ended {count} processes"
+        for name, count in counts.items()
+        if count > MOST_ENDS + late
+    ]

@@ -24,7 +24,10 @@ from core.errors import DeviceError
 POINTS = ("claimed", "computing", "before_fence", "after_fence", "committed")
 MOST_CRASHES = 2  # of one scoring: the third is the poison's own, and not for a schedule to make
 
+LABELLED = "labelled"  # a folder with a file for each child, touched at each chunk it labels
+
 MIB = 1 << 20
+PARENT = os.getppid()  # of a child, its worker; another's once that has ended
 
 _numbers = count()
 
@@ -91,9 +94,17 @@ class Points:
             with crashes.open("a", encoding="utf-8") as stream:
                 stream.write("x")
         facts = {"pid": os.getpid(), "chunk": self.key[0], "version": self.key[1]}
+        if action.startswith("cut-commit"):
+            facts["port"] = self.connection_port()
         mine.write_text(json.dumps(facts), encoding="utf-8")
         mine.rename(mine.with_name(armed.name))
         return action
+
+    def ended_by_poison(self) -> None:
+        """Count the processes that this scoring's own document ends."""
+        path = self._directory / "ends" / "-".join(map(str, self.key))
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write("x")
 
     def _crashes(self) -> Path:
         return self._directory / "crashes" / "-".join(map(str, self.key))
@@ -111,7 +122,12 @@ def port_of(file_number: int) -> int:
 
 
 def _kill(_points: Points, whom: str) -> None:
-    os.kill(os.getppid() if whom == "parent" else os.getpid(), signal.SIGKILL)
+    if whom == "child":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif os.getppid() != PARENT:
+        return  # it has just ended: who is above us now is none of ours
+    else:
+        os.kill(PARENT, signal.SIGKILL)
     time.sleep(30)  # it has hit before that
 
 

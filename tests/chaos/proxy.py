@@ -42,7 +42,8 @@ class Proxy:
 
     latency_s: before each block in either direction. swallow_new: new connections are taken and
     never answered. cut_commit: asked at each COMMIT, with the client's port, whether to cut
-    `before` it reaches the server or `after` the server has answered it.
+    `before` it reaches the server or `after` the server has answered it. cuts: the ports of clients
+    that were cut off so.
     """
 
     def __init__(self, target: Path) -> None:
@@ -55,6 +56,7 @@ class Proxy:
         self.latency_s = 0.0
         self.swallow_new = False
         self.cut_commit: Callable[[int], str | None] = lambda _port: None
+        self.cuts: list[int] = []
 
     def __enter__(self) -> Proxy:
         self._thread.start()
@@ -131,6 +133,7 @@ class Proxy:
         while block := await self._read(link, reader):
             cut = self.cut_commit(link.port) if COMMIT in block else None
             if cut == "before":
+                self.cuts.append(link.port)
                 raise ConnectionResetError
             link.cut_at_answer = cut == "after"
             await self._write(link, link.ends[1], block)
@@ -139,6 +142,7 @@ class Proxy:
     async def _answers(self, link: _Link, reader: asyncio.StreamReader) -> None:
         while block := await self._read(link, reader):
             if link.cut_at_answer:
+                self.cuts.append(link.port)
                 raise ConnectionResetError
             await self._write(link, link.ends[0], block)
         raise ConnectionResetError

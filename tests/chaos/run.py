@@ -17,6 +17,7 @@ from random import Random
 from rich.console import Console
 from rich.table import Table
 
+from tests.chaos.alive import idle_children
 from tests.chaos.faults import FAULTS
 from tests.chaos.schedule import Outcome, Schedule, Tally
 from tests.chaos.settle import RECOVERY_S
@@ -76,12 +77,18 @@ def _singles(stage: Stage, seed: int, options: argparse.Namespace) -> Outcome:
     for name, fault in FAULTS.items():
         if words and not any(word in name for word in words):
             continue
-        recovery_s, broken = try_alone(stage, fault, random, options.recovery)
-        outcome.faults[name] = Tally(struck=1, seconds=recovery_s)
-        outcome.recoveries_s.append(recovery_s)
-        outcome.broken += broken
+        after = try_alone(stage, fault, random, options.recovery)
+        missed = any("it hit nothing" in words for words in after.broken)
+        outcome.faults[name] = Tally(not missed, missed, after.recovery_s)
+        outcome.recoveries_s.append(after.recovery_s)
+        outcome.hand_ins_s.append(after.hand_in_s)
+        outcome.rests_s.append(after.rest_s)
+        outcome.broken += after.broken
         outcome.documents = len(stage.ledger.expected)
-        console.print(f"{name}: at rest after {recovery_s:.1f} s", *broken, markup=False)
+        line = f"{name}: recovered after {after.recovery_s} s, all handed in after"
+        line += f" {after.hand_in_s} s, at rest {after.rest_s} s later"
+        console.print(line, *after.broken, markup=False)
+    outcome.broken += idle_children(stage, random, options.recovery)
     return outcome
 
 
@@ -97,10 +104,12 @@ def _table(outcomes: list[Outcome]) -> Table:
     for name, tally in sorted(total.items()):
         table.add_row(name, str(tally.struck), str(tally.missed))
     slowest = max((s for outcome in outcomes for s in outcome.recoveries_s), default=0.0)
+    rest = max((s for outcome in outcomes for s in outcome.rests_s), default=0.0)
     documents = sum(outcome.documents for outcome in outcomes)
     table.caption = (
         f"{sum(outcome.struck for outcome in outcomes):,} faults, {documents:,} documents,"
-        f" slowest recovery {slowest:.1f} s,"
+        f" slowest recovery {slowest:.1f} s, slowest rest {rest:.1f} s,"
+        f" invariants asked in the middle {sum(outcome.asked for outcome in outcomes)} times,"
         f" {sum(len(outcome.broken) for outcome in outcomes)} findings"
     )
     return table

@@ -11,16 +11,20 @@ from dataclasses import asdict, dataclass, field
 from random import Random
 from typing import Any
 
+from tests.chaos.alive import idle_children
 from tests.chaos.fault import Fault
 from tests.chaos.faults import FAULTS
+from tests.chaos.invariants import ROUND_FAULTS
 from tests.chaos.load import Load
-from tests.chaos.settle import RECOVERY_S, settle
+from tests.chaos.settle import RECOVERY_S, come_to_rest
 from tests.chaos.stage import Stage
+from tests.chaos.watch import Watch
 
-ROUND_FAULTS = 40
 AT_ONCE = 5
 GAP_S = 0.5  # on average, between one fault's begin and the next one's
 START_S = 300.0  # a machine with much else to do
+# A zombie's end counts nowhere, and one together with its worker, or by a lease, counts less.
+LATE_ENDS = 2
 LONG_FAULTS = 2  # of a round; they hold as long as all its other faults together
 
 
@@ -35,11 +39,19 @@ class Tally:
 
 @dataclass
 class Outcome:
-    """What a run shows."""
+    """What a run shows. Seconds, one of each round: see `Aftermath`.
+
+    overtaken_s: of each stopped process, until another had done its work, with other faults upon
+    it. asked: how often the invariants were asked while faults were under way.
+    """
 
     seed: int
     faults: dict[str, Tally] = field(default_factory=dict)
     recoveries_s: list[float] = field(default_factory=list)
+    hand_ins_s: list[float] = field(default_factory=list)
+    rests_s: list[float] = field(default_factory=list)
+    overtaken_s: list[float] = field(default_factory=list)
+    asked: int = 0
     broken: list[str] = field(default_factory=list)
     documents: int = 0
     crashes_retried: int = 0
@@ -93,22 +105,29 @@ class Schedule:
             self._round(choose_round(self._random, wanted, self._faults))
             self.outcome.seconds = time.monotonic() - began
             self._tell()
+        if not self.outcome.broken:
+            self.outcome.broken += idle_children(self._stage, self._random, self._recovery_s)
         self.outcome.documents = len(self._stage.ledger.expected)
         return self.outcome
 
     def _round(self, faults: Sequence[Fault]) -> None:
         load = Load(self._stage, Random(self._random.random()))
-        with load, ThreadPoolExecutor(AT_ONCE) as pool:
-            with suppress(AssertionError):  # the faults will find nothing, and say so
-                self._stage.wait_until("chunks are worked", self._stage.running, START_S)
-            for fault in faults:
-                pool.submit(self._do, fault, Random(self._random.random()))
-                time.sleep(self._random.expovariate(1 / GAP_S))
-        # Once all is handed in: a command cut off from a silent server says so after 125 s.
-        since = time.monotonic()
-        recovery_s, broken = settle(self._stage, since, self._recovery_s)
-        self.outcome.recoveries_s.append(round(recovery_s, 1))
-        self.outcome.broken += load.broken + broken
+        with load, Watch(self._stage) as watch:
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                with suppress(AssertionError):  # the faults will find nothing, and say so
+                    self._stage.wait_until("chunks are worked", self._stage.running, START_S)
+                for fault in faults:
+                    pool.submit(self._do, fault, Random(self._random.random()))
+                    time.sleep(self._random.expovariate(1 / GAP_S))
+            ended = time.monotonic()
+            after = come_to_rest(*(self._stage, load, ended, self._recovery_s), late_ends=LATE_ENDS)
+        outcome = self.outcome
+        outcome.recoveries_s.append(after.recovery_s)
+        outcome.hand_ins_s.append(after.hand_in_s)
+        outcome.rests_s.append(after.rest_s)
+        outcome.overtaken_s = [round(seconds, 1) for seconds in self._stage.overtaken_s]
+        outcome.asked += watch.asked
+        outcome.broken += watch.broken + after.broken
 
     def _do(self, fault: Fault, random: Random) -> None:
         began = time.monotonic()
@@ -131,6 +150,7 @@ class Schedule:
         self._say(
             f"seed {outcome.seed}: {outcome.struck} faults in {outcome.seconds:.0f} s,"
             f" {len(self._stage.ledger.expected):,} documents,"
-            f" at rest after {outcome.recoveries_s[-1]} s"
+            f" recovered after {outcome.recoveries_s[-1]} s, all handed in after"
+            f" {outcome.hand_ins_s[-1]} s, at rest {outcome.rests_s[-1]} s later"
             + "".join(f"\n  BROKEN {words}" for words in outcome.broken)
         )

@@ -32,6 +32,7 @@ class Service:
         self.environment = dict(environment)
         self.log = logs / f"{name}.log"
         self.starts = 0
+        self.strange_ends: list[str] = []
         self._wanted = True
         self._start_at = 0.0
         self._lock = threading.Lock()
@@ -58,10 +59,18 @@ class Service:
                 return
             now = time.monotonic()
             if not self._start_at:
+                self._judge_end()
                 self._start_at = now + RESTART_DELAY_S
             elif now >= self._start_at:
                 self._start_at = 0.0
                 self._start()
+
+    def _judge_end(self) -> None:
+        """Faults kill, and who finds no server ends with a code: no other signal is to be seen."""
+        code = self._process.poll() if self._process is not None else None
+        killed = code in (-signal.SIGKILL, -signal.SIGTERM)
+        if code is not None and code < 0 and not killed:
+            self.strange_ends.append(f"ended with {code}")
 
     def redeploy(self, **changes: str) -> None:
         """End it in good order and start it with another environment."""
@@ -85,6 +94,13 @@ class Service:
             process.wait(patience_s)
         except subprocess.TimeoutExpired:
             self.end()
+
+    def signal_group(self, number: signal.Signals) -> None:
+        """Signal its whole group, if it is there. One that is killed is started again."""
+        pid = self.pid
+        if pid:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, number)
 
     def end(self) -> None:
         """Kill its whole group."""

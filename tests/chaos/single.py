@@ -7,27 +7,35 @@ from random import Random
 
 from tests.chaos.fault import Fault
 from tests.chaos.load import Load
-from tests.chaos.settle import RECOVERY_S, settle
+from tests.chaos.settle import RECOVERY_S, Aftermath, come_to_rest
 from tests.chaos.stage import Stage
+from tests.chaos.watch import Watch
+
+TIMES = 3  # a fault may find nothing to hit, by chance
 
 
 def try_alone(
     stage: Stage, fault: Fault, random: Random, recovery_s: float = RECOVERY_S
-) -> tuple[float, list[str]]:
+) -> Aftermath:
     """Do one fault under load.
 
-    Returns:
-        Seconds from its end to rest, and the invariants that do not hold.
+    A recovery that the fault itself waits for (a stopped process has to be overtaken) counts too.
     """
-    load = Load(stage, random, documents=480)
-    with load:
+    overtaken = len(stage.overtaken_s)
+    load, watch = Load(stage, random, documents=480), Watch(stage)
+    with load, watch:
         try:
             stage.wait_until("chunks are being worked", stage.running, 180)
-            struck = fault.do(stage, random)
+            struck = any(fault.do(stage, random) for _ in range(TIMES))
         except AssertionError as error:
-            return 0.0, [f"{fault.name}: {error}"]
-    since = time.monotonic()  # once all is handed in
+            return Aftermath(0.0, 0.0, 0.0, [f"{fault.name}: {error}"])
+        ended = time.monotonic()
+        after = come_to_rest(stage, load, ended, recovery_s)
     if not struck:
-        return 0.0, [f"{fault.name}: it hit nothing"]
-    seconds, broken = settle(stage, since, recovery_s)
-    return seconds, load.broken + broken
+        after.broken.append(f"{fault.name}: it hit nothing")
+    waits_s = [round(seconds, 1) for seconds in stage.overtaken_s[overtaken:]]
+    after.recovery_s = max([after.recovery_s, *waits_s])
+    if after.recovery_s > recovery_s:
+        after.broken.append(f"{fault.name}: overtaken after {after.recovery_s:.0f} s only")
+    after.broken += watch.broken
+    return after

@@ -26,7 +26,10 @@ from db.migrate import migrate
 from db.versions import activate_version, register_version
 from sentiment.manifest import Manifest
 from sentiment.store import MODEL_FILES, Store, save_version
+from tests.chaos.asides import Asides
 from tests.chaos.ledger import CrawlFile, Ledger
+from tests.chaos.logs import Marks
+from tests.chaos.points import LABELLED
 from tests.chaos.proxy import Proxy
 from tests.chaos.service import REPOSITORY, Service
 
@@ -35,7 +38,10 @@ CHILDREN = 2
 DOCUMENT_S = 0.006
 CHUNK_DOCUMENTS = 24
 LOOK_S = 0.2
-COMMAND_S = 120.0  # a command that takes longer hangs, and is killed
+# A command says that a server has fallen silent after 125 s; one that takes longer hangs. It may
+# have worked for a while before, and a busy machine starts it in 15 s.
+COMMAND_S = 160.0
+UNFORESEEN = "; `nifos -v"  # what a command says of an error that nobody foresaw
 INSIST_S = 600.0  # several faults may come one after another
 
 
@@ -50,12 +56,17 @@ class Stage:
         self.far_home = home / "nifos-far"
         for path in (self.logs, self.crawls, self.points):
             path.mkdir(parents=True)
-        for name in ("taken", "crashes", "cuts"):
+        for name in ("taken", "crashes", "cuts", "ends", LABELLED):
             (self.points / name).mkdir()
         self.ledger = Ledger(self.crawls, VERSIONS)
         self.services: dict[str, Service] = {}
         self.servers = EmbeddedServers(home / "servers")
+        self.all_services: list[Service] = []  # those that have ended too
+        self.asides = Asides()
+        self.overtaken_s: list[float] = []  # of each process that stopped, until another did it
+        self.read_until: Marks = {}  # what of the logs was judged
         self.task_generation = 0
+        self.task_name = ""
         self._document_s = document_s
         self._n_workers = workers
         self._stack = ExitStack()
@@ -122,6 +133,7 @@ class Stage:
             "CHAOS_DIRECTORY": str(self.points),
             "CHAOS_CHUNK_DOCUMENTS": str(CHUNK_DOCUMENTS),
             "CHAOS_DOCUMENT_S": str(self._document_s),
+            "CHAOS_TASK_NAME": self.task_name,
             **changes,
         }
 
@@ -135,14 +147,18 @@ class Stage:
         }
 
     def start_service(self, name: str, *words: str, **changes: str) -> Service:
-        self.services[name] = Service(name, words, self.environment(**changes), self.logs)
-        return self.services[name]
+        made = Service(name, words, self.environment(**changes), self.logs)
+        self.services[name] = made
+        self.all_services.append(made)
+        return made
 
     def end_service(self, name: str) -> None:
         self.services.pop(name).end()
 
     def workers(self) -> list[Service]:
-        return [s for s in list(self.services.values()) if s.words == ["worker"]]
+        """Those that stay, not those that a fault starts for itself."""
+        names = [f"worker-{number}" for number in range(self._n_workers)]
+        return [self.services[name] for name in names]
 
     def start_command(self, *words: object, **changes: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -169,10 +185,11 @@ class Stage:
                 said, _ = command.communicate(timeout=COMMAND_S)
             except subprocess.TimeoutExpired:
                 command.kill()
-                said = "hangs: " + command.communicate()[0]
+                said = command.communicate()[0]
+                raise AssertionError(f"{words} hangs for {COMMAND_S} s: {said}") from None
             with (self.logs / "commands.log").open("a", encoding="utf-8") as log:
                 log.write(f"{time.time():.1f} {words[0]}: {command.returncode} {said}\n")
-            if "Traceback" in said:
+            if "Traceback" in said or UNFORESEEN in said:
                 raise AssertionError(f"{words[0]} ends in a traceback:\n{said}")
             if command.returncode == 0:
                 return
@@ -210,6 +227,16 @@ class Stage:
         rows = self.sql("select count(*) from scoring where state in ('pending', 'running')")
         return int(rows[0][0]) if rows else -1
 
+    def open_scorings(self) -> set[tuple[int, int]]:
+        """Chunk and version of all that are to be done. Raises if that cannot be asked."""
+        with self.connect() as connection:
+            query = "select chunk_id, version_id from scoring where state in ('pending', 'running')"
+            return {(chunk, version) for chunk, version in connection.execute(query)}
+
+    def describe(self, keys: list[tuple[int, int]]) -> list[tuple[Any, ...]]:
+        chunks = [chunk for chunk, _version in keys]
+        return self.sql("select * from scoring where chunk_id = any(%s)", chunks)
+
     def wait_until(self, what: str, condition: Callable[[], Any], deadline_s: float) -> float:
         """Wait; returns the seconds it took."""
         began = time.monotonic()
@@ -222,6 +249,12 @@ class Stage:
     def new_crawl(self, random: Random, documents: int = 480, **how: Any) -> CrawlFile:
         crawl = self.ledger.write_crawl(random, documents, **how)
         self.enqueue(crawl)
+        return crawl
+
+    def hand_in_aside(self, random: Random, documents: int, **how: Any) -> CrawlFile:
+        """The same; it comes in while others go on."""
+        crawl = self.ledger.write_crawl(random, documents, **how)
+        self.asides.start(f"hand in {crawl.path.name}", lambda: self.enqueue(crawl))
         return crawl
 
     def _cut(self, port: int) -> str | None:

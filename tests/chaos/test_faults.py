@@ -39,8 +39,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     [*ALWAYS, *(pytest.param(n, marks=pytest.mark.chaos) for n in FAULTS if n not in ALWAYS)],
 )
 def test_a_fault_alone(stage: Stage, name: str) -> None:
-    recovery_s, broken = try_alone(stage, FAULTS[name], Random(SEED))
-    assert not broken, (stage.home, name, recovery_s, broken)
+    after = try_alone(stage, FAULTS[name], Random(SEED))
+    assert not after.broken, (stage.home, name, after)
 
 
 @pytest.mark.chaos

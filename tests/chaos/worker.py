@@ -5,8 +5,9 @@
 Run this way instead of by a hook in the product: what Celery spawns imports this module again, as
 `__mp_main__`, so that its children are changed as their parent is. What is changed, and nothing
 else: `sentiment.classifier` is the fake (no torch to import, so that a killed worker is back in two
-seconds, and every label is known beforehand), chunks are small, and by request the clock or the
-task's name is another's. Leases, fences, timeouts, settings and SQL are the product's.
+seconds, and every label is known beforehand), chunks are small, and by request the clock, the
+machine or the task's name is another's. Leases, fences, timeouts, settings and SQL are the
+product's.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ CHUNK_DOCUMENTS = "CHAOS_CHUNK_DOCUMENTS"
 DOCUMENT_S = "CHAOS_DOCUMENT_S"
 CLOCK_OFFSET_S = "CHAOS_CLOCK_OFFSET_S"
 TASK_NAME = "CHAOS_TASK_NAME"
+MACHINE = "CHAOS_MACHINE"
 
 
 def change_clock() -> None:
@@ -30,8 +32,19 @@ def change_clock() -> None:
         time.time = lambda: real() + offset_s
 
 
+def change_machine() -> None:
+    """Let this process be of another machine. Before anything imports the name of it by name."""
+    machine = os.environ.get(MACHINE)
+    if machine:
+        from core import holder  # noqa: PLC0415 - only then
+
+        whole = f"{machine}/0/0"
+        holder.this_machine = lambda: whole
+
+
 if __name__ in ("__main__", "__mp_main__"):
     change_clock()
+    change_machine()
     from tests.chaos import changes
 
     changes.change_task_name(os.environ.get(TASK_NAME))
