@@ -10,6 +10,7 @@ from cli.services import Services
 from core.errors import NifosError
 from db.training_runs import TrainingRun
 from sentiment.labels import LABELS
+from trainer.workdir import WORKDIR, was_begun_here
 
 REPORT = "report.html"
 
@@ -104,8 +105,15 @@ def run_as_json(services: Services, run: TrainingRun) -> dict[str, Any]:
 
 
 def _report(services: Services, run: TrainingRun) -> str | None:
-    """Where the page of the run's version is, if it is on this machine: none is fetched for it."""
-    directory = None if run.version is None else services.store.holds_locally(run.version)
+    """Where the page of the run is, if it is on this machine: none is fetched for it.
+
+    It is part of the run's version. Without one it is beside what was trained, for a week.
+    """
+    directory = None
+    if run.version is not None:
+        directory = services.store.holds_locally(run.version)
+    elif run.state == "blocked" and was_begun_here(services.settings.training_home, run):
+        directory = services.settings.training_home / WORKDIR.format(run.id)
     page = None if directory is None else directory / REPORT
     return str(page) if page is not None and page.exists() else None
 
@@ -135,7 +143,9 @@ def _print_run(services: Services, run: TrainingRun) -> None:
 def _print_verdict(verdict: Mapping[str, Any]) -> None:
     console = stdout()
     figures = verdict["figures"]
-    both = [side for side in ("candidate", "active") if figures.get(side) is not None]
+    # A candidate that cannot serve was measured on no row: its zeros are no figures.
+    measured = any(figures["test_rows"].values())
+    both = [s for s in ("candidate", "active") if measured and figures.get(s) is not None]
     rows = [
         (name, *(figures[side][name] for side in both)) for name in ("macro_f1", "accuracy")
     ] + [

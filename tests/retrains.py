@@ -10,26 +10,15 @@ from db import training_leases, training_runs, versions
 from db.engine import Engine, transaction
 from db.training_runs import TrainingRun
 from db.versions import VersionRow
-from sentiment.store import Store, verify
+from sentiment.store import Store
+from tests.published import publish_version
 from trainer.retrain import main
 
 ROWS = 300
 
 
 def activate(engine: Engine, store: Store, directory: Path, name: str) -> VersionRow:
-    store.publish(directory, name)
-    with transaction(engine) as connection:
-        version_id = versions.register_version(
-            connection,
-            name=name,
-            store_path=name,
-            checksums=verify(directory).checksums(),
-            metrics={},
-        )
-        versions.activate_version(connection, version_id)
-        row = versions.get_version(connection, version_id)
-    assert row is not None
-    return row
+    return publish_version(engine, store, directory, name)
 
 
 def active_name(engine: Engine) -> str:

@@ -6,6 +6,7 @@ Any Electra will do: a version goes on with its head, a pre-trained discriminato
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
-from transformers import ElectraConfig, ElectraForSequenceClassification
+from transformers import ElectraConfig, ElectraForPreTraining, ElectraForSequenceClassification
 from transformers.utils import logging as transformers_logging
 
 from core.errors import InputError, ModelError
@@ -29,6 +30,13 @@ from trainer.vocabulary import PAD, never_lower_case, read_vocabulary
 DROPOUT = 0.2
 _SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _HEAD = "classifier."
+_TELLING_HEAD = "discriminator_predictions."
+# What libraries raise of a file that is cut, bent, or something else. torch's unpickler walks
+# through a pickle and stumbles over it where it may.
+_NO_WEIGHTS = (
+    *(OSError, ValueError, RuntimeError, SafetensorError),
+    *(UnpicklingError, EOFError, LookupError, AttributeError, TypeError, struct.error),
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,8 @@ class Base:
     tokenizer: Tokenizer
     new_head: bool
     """The classification head is random: it says nothing until it is trained."""
+    directory: Path
+    """Where it was found."""
 
     @property
     def max_padding_length(self) -> int:
@@ -95,7 +105,24 @@ def load_base(
         model, head_is_whole = _load_model(directory, config)
         if not known_head:
             _renew_head(model)
-    return Base(name, model.eval(), tokenizer, new_head=not (known_head and head_is_whole))
+    new_head = not (known_head and head_is_whole)
+    return Base(name, model.eval(), tokenizer, new_head, directory)
+
+
+def load_discriminator(base: Base, *, seed: int = 0) -> ElectraForPreTraining:
+    """The same base for replaced-token detection, with its head for that where it has one.
+
+    Args:
+        base: as `load_base` found it.
+        seed: of a new head, which a version gets: it has one for labels alone.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: ElectraForPreTraining
+        model, _ = _load_model(
+            base.directory, base.model.config, ElectraForPreTraining, _TELLING_HEAD
+        )
+    return model
 
 
 def _find(name: str, store: Store, checksums: Mapping[str, str] | None) -> Path:
@@ -163,26 +190,30 @@ def _says_our_labels(config: ElectraConfig) -> bool:
 
 
 def _load_model(
-    directory: Path, config: ElectraConfig
-) -> tuple[ElectraForSequenceClassification, bool]:
+    directory: Path,
+    config: ElectraConfig,
+    kind: Any = ElectraForSequenceClassification,
+    head: str = _HEAD,
+) -> tuple[Any, bool]:
+    """A model of a kind, and whether the weights of its head were there."""
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # a new head is what we expect, and report ourselves
     transformers_logging.disable_progress_bar()
     try:
         # Typed as the model alone; with `output_loading_info` it is a pair.
-        loaded: Any = ElectraForSequenceClassification.from_pretrained(
+        loaded: Any = kind.from_pretrained(
             str(directory),
             config=config,
             local_files_only=True,
-            # Without safetensors the library reads the .bin by torch.load(weights_only=True), which
-            # builds tensors and runs no code.
+            # Without safetensors the library reads the .bin by torch's unpickler for tensors alone,
+            # which runs no code (docs/decisions/0013).
             use_safetensors=any((directory / name).exists() for name in _SAFE_WEIGHTS),
             trust_remote_code=False,
             dtype=torch.float32,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError, UnpicklingError) as error:
+    except _NO_WEIGHTS as error:
         raise ModelError(
             f"{directory}: its weights cannot be loaded ({type(error).__name__})"
         ) from error
@@ -192,7 +223,7 @@ def _load_model(
     # The library fills what is missing or of another size with random numbers.
     absent = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
     for key in sorted(absent):
-        if not key.startswith(_HEAD):
+        if not key.startswith(head):
             raise ModelError(f"{directory}: its weights lack {key}, or it has another size there")
     return model, not absent
 

@@ -24,12 +24,13 @@ from sentiment.device import choose_device, describe_machine
 from sentiment.engines.choice import choose
 from sentiment.labels import LABEL_NAMES, LABELS
 from sentiment.metrics import Ids, Probabilities
-from sentiment.store import Store
+from sentiment.store import Store, verify
 from trainer.evidence import Evidence, Flip, HeldOut, Sample, SourceShift, by_label
 from trainer.head import is_head_new
 
 TEXTS_AT_ONCE = 4_096  # as many as a chunk has: what the classifier is known to hold
 TOP_FLIPS = 20
+DATA = "data"  # in a manifest's `training`: what a retrain learnt from, and its split
 
 OnProgress = Callable[[str, int, int], None]
 """Told which version is scored (`candidate` or `active`), how many texts are done, of how many."""
@@ -110,7 +111,7 @@ def gather(
     except ModelError as error:
         nothing = np.zeros(0, np.int64)
         return Evidence(HeldOut(nothing, nothing), new_head=new_head, defects=[str(error)])
-    before, problem = _score_active(
+    before, problem, own_split = _score_active(
         active, store, rows, how, lambda done: tell("active", done, len(rows))
     )
     n = len(texts)
@@ -124,6 +125,7 @@ def gather(
         make_sample(documents, None if before is None else before[n:], after[n:]),
         new_head=new_head,
         active_problem=problem,
+        active_own_split=own_split,
     )
 
 
@@ -188,17 +190,18 @@ def _score_active(
     rows: Sequence[str],
     scoring: Scoring,
     on_done: Callable[[int], None],
-) -> tuple[Probabilities | None, str]:
-    """Its probabilities, or why there are none."""
+) -> tuple[Probabilities | None, str, bool]:
+    """Its probabilities, or why there are none; and whether no retrain here has made it."""
     if active is None:
-        return None, ""
+        return None, "", False
     try:
         directory = store.fetch(active.store_path, active.checksums)
-        return score_version(directory, rows, scoring, on_done), ""
+        own_split = DATA not in verify(directory).training
+        return score_version(directory, rows, scoring, on_done), "", own_split
     except (DeviceError, StoreError):
         raise
     except ModelError as error:
-        return None, str(error)
+        return None, str(error), False
 
 
 def _shift(source: str, old: Ids | None, new: Ids) -> SourceShift:

@@ -7,16 +7,16 @@ the last line on stderr says why.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from core.errors import DatabaseError, InputError, NifosError
+from core.errors import DatabaseError, InputError
 from core.logs import configure_logs
 from core.settings import Settings, load_settings
+from core.told import run_told, tell
 from db.engine import Engine, make_engine, transaction
 from db.samples import SampledDocument, sample_stored_documents
 from db.versions import VersionRow, find_version
@@ -25,22 +25,13 @@ from sentiment.store import Store
 from trainer.compare import Scoring, make_sample, score_version
 from trainer.evidence import sample_figures
 
-INTERRUPTED = 130
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it. Returns the exit code."""
-    names = sys.argv[1:] if arguments is None else list(arguments)
-    try:
-        settings = load_settings(quiet=True)
-        configure_logs(settings)  # on stderr: stdout is for what is told
-        _tell(sample=_compare(settings, *names))
-    except NifosError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    except KeyboardInterrupt:  # of the terminal: the command itself says so
-        return INTERRUPTED
-    return 0
+def main() -> None:
+    """Compare the two versions that the arguments name."""
+    before, after = sys.argv[1:]
+    settings = load_settings(quiet=True)
+    configure_logs(settings)  # on stderr: stdout is for what is told
+    tell(sample=_compare(settings, before, after))
 
 
 def _compare(settings: Settings, before: str, after: str) -> dict[str, Any]:
@@ -73,18 +64,13 @@ def _score(
     name: str,
     documents: Sequence[SampledDocument],
 ) -> Probabilities:
-    def tell(done: int) -> None:
-        _tell(version=name, done=done, total=len(documents))
+    def on_progress(done: int) -> None:
+        tell(version=name, done=done, total=len(documents))
 
-    tell(0)
+    on_progress(0)
     how = Scoring.as_served(settings)
-    return score_version(directories[name], [d.text for d in documents], how, tell)
-
-
-def _tell(**facts: Any) -> None:
-    sys.stdout.write(json.dumps(facts, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
+    return score_version(directories[name], [d.text for d in documents], how, on_progress)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_told(main))

@@ -94,6 +94,8 @@ class Evidence:
     """Why the candidate cannot serve at all, such as a tokenizer that does not read Hangul."""
     active_problem: str = ""
     """Why the active version could not be scored, where there is one."""
+    active_own_split: bool = False
+    """No retrain made the active version: what it has learnt from may be these test rows."""
 
 
 def gather_figures(held_out: HeldOut, sample: Sample) -> dict[str, Any]:

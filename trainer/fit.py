@@ -21,7 +21,7 @@ from sentiment.device import choose_device
 from trainer.checkpointed import fast_attention, training_arguments
 from trainer.checkpoints import WEIGHTS, Checkpoints, fingerprint
 from trainer.encoding import Encoded
-from trainer.flow import FitProgress, Flow, OnProgress, Report, clean_history
+from trainer.flow import GPU_RECORD_STEPS, FitProgress, Flow, OnProgress, Report, clean_history
 from trainer.loop import FitTrainer
 
 __all__ = [
@@ -128,7 +128,10 @@ def train_with_early_stopping(
         callbacks=[EarlyStoppingCallback(early_stopping_patience=settings.patience)],
     )
     steps_per_epoch = -(-len(train.input_ids) // settings.batch_rows)
-    trainer.add_callback(Flow(trainer.order, steps_per_epoch, settings.evaluations_per_epoch))
+    record_steps = 1 if chosen.type == "cpu" else GPU_RECORD_STEPS
+    trainer.add_callback(
+        Flow(trainer.order, steps_per_epoch, settings.evaluations_per_epoch, record_steps)
+    )
     if on_progress is not None:
         trainer.add_callback(Report(on_progress, settings.epochs))
     if newest is not None:

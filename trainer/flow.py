@@ -12,7 +12,9 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from trainer.batches import GroupedOrder
 
-RECORDS_PER_EVALUATION = 10  # of the training loss and accuracy
+RECORDS_PER_EPOCH = 200  # of the training loss and accuracy: as many as a picture shows
+# Both are summed on the device; a record reads them, for which the host waits until it is done.
+GPU_RECORD_STEPS = 5
 # A checkpoint between two evaluations, where these are hours apart; it costs a second or two.
 CHECKPOINT_EVERY_S = 600.0
 _KEPT = ("loss", "accuracy", "learning_rate", "eval_loss", "eval_accuracy", "eval_macro_f1")
@@ -44,15 +46,20 @@ class Flow(TrainerCallback):
         order: of the rows, which is told of each epoch.
         steps_per_epoch: of the fit.
         evaluations_per_epoch: at equal distances.
+        record_steps: steps from one record to the next, at least.
     """
 
     def __init__(
-        self, order: GroupedOrder, steps_per_epoch: int, evaluations_per_epoch: int
+        self,
+        order: GroupedOrder,
+        steps_per_epoch: int,
+        evaluations_per_epoch: int,
+        record_steps: int = 1,
     ) -> None:
         self._order = order
         self._steps = steps_per_epoch
         self._evaluations = min(evaluations_per_epoch, steps_per_epoch)
-        self._log_every = max(1, self._steps // self._evaluations // RECORDS_PER_EVALUATION)
+        self._log_every = max(record_steps, -(-self._steps // RECORDS_PER_EPOCH))
         self._saved_at = time.monotonic()
 
     def on_epoch_begin(self, *events: Any, **_others: Any) -> None:
@@ -86,16 +93,22 @@ class Report(TrainerCallback):
     def __init__(self, on_progress: OnProgress, epochs: float) -> None:
         self._on_progress = on_progress
         self._epochs = epochs
+        self._read = 0  # records, of which there may be thousands
+        self._known: dict[str, float] = {}
 
     def on_log(self, *events: Any, **_others: Any) -> None:
         """Tell what is known by now."""
         state: TrainerState = events[1]
-        known: dict[str, float] = {}
-        for record in clean_history(state.log_history):
-            known |= {_SHOWN.get(key, key): record[key] for key in _KEPT if key in record}
+        for record in clean_history(state.log_history[self._read :]):
+            self._known |= {_SHOWN.get(key, key): record[key] for key in _KEPT if key in record}
+        self._read = len(state.log_history)
         self._on_progress(
             FitProgress(
-                float(state.epoch or 0), self._epochs, state.global_step, state.max_steps, known
+                float(state.epoch or 0),
+                self._epochs,
+                state.global_step,
+                state.max_steps,
+                dict(self._known),
             )
         )
 

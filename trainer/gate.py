@@ -124,6 +124,8 @@ def _judge_against_active(evidence: Evidence, found: _Found) -> None:
     elif held_out.active is None:
         found.note("no_active")
     else:
+        if evidence.active_own_split:
+            found.note("own_split")
         _judge_test_rows(held_out.truth, held_out.active, held_out.candidate, found)
         _judge_sample(evidence.sample, found)
 

@@ -61,6 +61,12 @@ _WORDS = {
         "no version is active: nothing to compare with, the candidate was judged by itself",
         "사용 중인 모델이 없어 비교 없이 후보 모델만 살폈습니다",
     ),
+    "own_split": (
+        "the active version was not made by a retrain here: it may have learnt from some of these"
+        " test rows, and then looks better on them than it is",
+        "사용 중인 모델은 여기서 다시 학습한 것이 아니어서 이 시험 문서 일부를 이미 배웠을 수"
+        " 있습니다. 그렇다면 실제보다 좋아 보입니다",
+    ),
     "few_to_hear": (
         "{label}: {rows:,} test rows and {documents:,} stored documents are too few to tell"
         " whether the candidate says it at all",

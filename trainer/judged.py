@@ -15,13 +15,15 @@ from db.versions import VersionRow
 from sentiment import metrics
 from sentiment.store import Store
 from trainer.candidate import Candidate, write_version
-from trainer.compare import Scoring, gather
+from trainer.compare import DATA, Scoring, gather
 from trainer.evidence import Evidence
 from trainer.gate import Verdict, judge
 from trainer.report import FitFacts, ReportInput, write_report
 from trainer.request import RetrainRequest
 from trainer.retrain_data import RetrainData
 from trainer.run_row import RunRow
+
+REPORT = "report.html"
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,12 @@ def write_judged(
         Its metrics.
     """
     measured = measure(judged, candidate)
-    page = target.parent / "report.html"
+    page = target.parent / REPORT
     write_report(_facts(judged, candidate, data, request, target.name, requested_by, made_at), page)
     training = {
         "base": candidate.base,
         "request": request.model_dump(),
-        "data": data.summary(),
+        DATA: data.summary(),
         "fit": candidate.fitted.summary(),
         "padding_ratio": request.padding_ratio,
         "seconds": {part: round(value, 1) for part, value in candidate.durations_s.items()},
@@ -103,6 +105,26 @@ def write_judged(
     }
     write_version(candidate.directory, target, page=page, metrics=measured, training=training)
     return measured
+
+
+def write_page_alone(
+    judged: Judged,
+    candidate: Candidate,
+    data: RetrainData,
+    request: RetrainRequest,
+    page: Path,
+    *,
+    run: int,
+    requested_by: str,
+    made_at: datetime,
+) -> None:
+    """Write the page of a candidate that is no version, so that a person sees what went wrong.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    name = f"재학습 {run} (버전 없음)"
+    write_report(_facts(judged, candidate, data, request, name, requested_by, made_at), page)
 
 
 def measure(judged: Judged, candidate: Candidate) -> dict[str, Any]:
@@ -137,14 +159,15 @@ def _facts(
         class_counts=data.class_counts(),
         reasons=judged.verdict.reasons_ko,
         notes=judged.verdict.notes_ko,
+        servable=judged.usable,
         active_version=None if judged.active is None else judged.active.name,
         merged=data.corpus.merged,
         ties=data.corpus.ties,
         annotations=data.annotations,
-        held_out=judged.evidence.held_out,
+        held_out=judged.evidence.held_out if judged.usable else None,
         fit=FitFacts(fitted.history, fitted.best_step, fitted.stopped_step, fitted.resumed),
         calibration=candidate.calibration,
-        sample=judged.evidence.sample,
+        sample=judged.evidence.sample if judged.usable else None,
         token_lengths=candidate.token_lengths,
         padding_length=candidate.padding_length,
         settings=settings,

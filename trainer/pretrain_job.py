@@ -7,10 +7,8 @@ same request it goes on from its last checkpoint.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,12 +19,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tokenizers import Tokenizer
 from transformers import ElectraForPreTraining
 
-from core.errors import InputError, ModelError, NifosError
+from core.errors import InputError, ModelError
 from core.settings import load_settings
+from core.told import run_told, tell
 from sentiment.engines.loading import make_ready
 from sentiment.store import Store
 from sentiment.text import prepare
-from trainer.base import load_base
+from trainer.base import load_base, load_discriminator
 from trainer.base_directory import save_base
 from trainer.checkpoints import weights_digest
 from trainer.new_model import PADDING_LENGTH, NewModel, encode_unlabelled, new_discriminator
@@ -34,7 +33,6 @@ from trainer.pretrain import PretrainProgress, PretrainSettings, pretrain
 from trainer.split import is_test_text
 from trainer.workdir import hold_workdir
 
-INTERRUPTED = 130
 VOCABULARY = "vocabulary.json"
 MIN_TEXTS = 1_000  # a vocabulary of fewer is a list of their words
 NEW_RATE = PretrainSettings.learning_rate
@@ -64,18 +62,14 @@ class PretrainRequest(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**32)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it. Returns the exit code."""
-    (given,) = sys.argv[1:] if arguments is None else arguments
-    try:
-        facts = make_base(_parse(given), _tell)
-        _tell(base=facts)
-    except NifosError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    except (KeyboardInterrupt, BrokenPipeError):  # of the terminal; or the command is gone
-        return INTERRUPTED
-    return 0
+def main() -> None:
+    """Do what the request says.
+
+    Raises:
+        NifosError: as `make_base`, or the request is none.
+    """
+    (given,) = sys.argv[1:]
+    tell(base=make_base(_parse(given)))
 
 
 def _parse(given: str) -> PretrainRequest:
@@ -86,7 +80,7 @@ def _parse(given: str) -> PretrainRequest:
         raise InputError(f"{first['loc'][0] if first['loc'] else 'it'}: {first['msg']}") from None
 
 
-def make_base(request: PretrainRequest, tell: Callable[..., None]) -> dict[str, Any]:
+def make_base(request: PretrainRequest) -> dict[str, Any]:
     """Pre-train and write the base. Returns what it was made of.
 
     Raises:
@@ -109,7 +103,7 @@ def make_base(request: PretrainRequest, tell: Callable[..., None]) -> dict[str, 
     else:
         store = Store(settings.store_url, settings.home / "cache")
         model, tokenizer = _base_discriminator(request.base, store, request.seed)
-        start = weights_digest(model.electra)
+        start = weights_digest(model)
         length = min(PADDING_LENGTH, int(model.config.max_position_embeddings))
         windows = encode_unlabelled(tokenizer, texts, length)
     how = _settings(request)
@@ -156,9 +150,7 @@ def _base_discriminator(
     name: str, store: Store, seed: int
 ) -> tuple[ElectraForPreTraining, Tokenizer]:
     base = load_base(name, store, dropout=0.0, seed=seed)
-    model = ElectraForPreTraining(base.model.config)
-    model.electra.load_state_dict(base.model.electra.state_dict())
-    return model, base.tokenizer
+    return load_discriminator(base, seed=seed), base.tokenizer
 
 
 def _settings(request: PretrainRequest) -> PretrainSettings:
@@ -186,10 +178,5 @@ def _read_texts(path: Path) -> list[str]:
     return kept
 
 
-def _tell(**facts: Any) -> None:
-    sys.stdout.write(json.dumps(facts, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_told(main))

@@ -27,7 +27,7 @@ from db.training_runs import TrainingRun
 from db.versions import VersionRow
 from sentiment.store import Store, verify
 from trainer.candidate import Candidate
-from trainer.judged import Judged, write_judged
+from trainer.judged import REPORT, Judged, write_judged, write_page_alone
 from trainer.request import RetrainRequest
 from trainer.retrain_data import RetrainData
 from trainer.run_row import RunLost, RunRow
@@ -56,14 +56,28 @@ class Publisher:
     def end(
         self, judged: Judged, candidate: Candidate, data: RetrainData, request: RetrainRequest
     ) -> None:
-        """Publish what was judged and end the run; a candidate that cannot serve is no version.
+        """Publish what was judged and end the run.
+
+        A candidate that cannot serve is no version: its page stays beside it, in the run's
+        directory.
 
         Raises:
             ActiveChanged: nothing was published.
             RunLost: nobody wants it any more; nothing was published.
             StoreError: the store cannot be reached or is full.
+            OSError: the disk refuses.
         """
         if not judged.usable:
+            write_page_alone(
+                judged,
+                candidate,
+                data,
+                request,
+                self.workdir / REPORT,
+                run=self.run.id,
+                requested_by=self.run.requested_by,
+                made_at=datetime.now(ZoneInfo(self.timezone)),
+            )
             self.row.commit(lambda connection: self._end(connection, judged, None))
             return
         self.row.tell("publishing")

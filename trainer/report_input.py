@@ -62,6 +62,8 @@ class ReportInput:
     """Why it is blocked: `Verdict.reasons_ko`."""
     notes: Sequence[str] = ()
     """What could not be judged: `Verdict.notes_ko`."""
+    servable: bool = True
+    """False: the candidate has a defect. There is no version of it, and no way to overrule that."""
     active_version: str | None = None
     """Whom it is compared with."""
     merged: int = 0

@@ -35,6 +35,9 @@ def judged_sources(told: Sample) -> list[SourceShift]:
 
 def _parts(facts: ReportInput, figures: Figures) -> Iterator[Html]:
     told = facts.sample
+    if not facts.servable:
+        yield note("후보 모델을 쓸 수 없어 무엇이 달라지는지 알 수 없습니다.")
+        return
     if told is None or not told.documents:
         yield note("비교할 저장된 문서가 없어 무엇이 달라지는지 알 수 없습니다.")
         return

@@ -62,7 +62,11 @@ def verdict(facts: ReportInput) -> Html:
     parts: list[object] = [tag("strong", word), tag("p", meaning)]
     if facts.reasons:
         parts.append(_sentences(facts.reasons, "reasons"))
-    if facts.passed is False:
+    if not facts.servable:
+        parts.append(
+            tag("p", "버전으로 저장하지 않았으므로 강제로도 쓸 수 없습니다.", class_="quiet")
+        )
+    elif facts.passed is False:
         command = f'nifos models activate {facts.version} --force --why "이유"'
         parts.append(tag("p", "그래도 써야 한다면: ", tag("code", command), class_="quiet"))
     if facts.notes:

@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from types import TracebackType
 
 import structlog
 
@@ -32,7 +31,7 @@ TRAIN_COMMAND = (sys.executable, "-m", "trainer.retrain")
 TICK_S = 1.0
 GRACE_S = 10.0  # after an outage, and at the start: a trainer that could not renew comes first
 STOP_PATIENCE_S = 20.0
-FAILED_KEPT_DAYS = 7  # days of training may be in a directory: a person can still save its weights
+KEPT_DAYS = 7  # days of training may be in a directory: a person can still save its weights
 
 
 class TrainingService:
@@ -59,12 +58,7 @@ class TrainingService:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._stop.set()
         self._thread.join(STOP_PATIENCE_S)
 
@@ -90,10 +84,13 @@ class TrainingService:
         return True
 
     def sweep(self) -> None:
-        """Remove the directories of runs that have ended; of failed ones a week later."""
+        """Remove the directories of runs that have ended.
+
+        Of those that failed, or were blocked without a version, a week later.
+        """
         found = list(self._home.glob(WORKDIR.format("*")))
         with transaction(self._engine) as connection:
-            wanted = training_runs.kept_runs(connection, FAILED_KEPT_DAYS)
+            wanted = training_runs.kept_runs(connection, KEPT_DAYS)
         kept = {WORKDIR.format(run_id) for run_id in wanted}
         for directory in found:
             if directory.name not in kept and lies_idle(directory):

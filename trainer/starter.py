@@ -37,7 +37,7 @@ from trainer.retrain_data import RetrainData
 from trainer.split import dataset_split
 from trainer.starter_facts import page_facts, training_facts
 from trainer.starter_fits import Lesson, fit_rows, publish_raw, score, teach
-from trainer.workdir import hold_workdir
+from trainer.workdir import hold_workdir, whole_file
 
 VALIDATION_SHARE = 0.02  # 13,000 reviews: macro-F1 to about half a point
 MODEL = NewModel(layers=3, width=256, embedding=256, vocabulary=16_000)
@@ -84,7 +84,6 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
         raise InputError(
             f"{data}: it cannot be trained on and tested by; name other rows by --test"
         )
-    started = time.monotonic()
     corpus = read_corpus([data], text_column="text", label_column="label")
     held_out = read_rows([test], text_column="text", label_column="label")
     rows = RetrainData(corpus, dataset_split(corpus, validation=VALIDATION_SHARE, test=0.0), 0)
@@ -92,6 +91,7 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
     work = output.absolute().parent / f".{output.name}.work"  # found again by the same command
     how = asdict(MODEL) | asdict(settings)
     with hold_workdir(work, {"data": _sha256(data), "settings": how}):
+        begun = _begun(work)
         _make_base(rows, work, settings)
         new_base = partial(_base, work, settings)
         lesson = Lesson(rows, new_base, work, settings.learning_rate, settings.seed, _tell_fit)
@@ -107,7 +107,7 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
         said = apply_temperature(score(raw, held_out[0]), calibration.temperature)
         measured = metrics.summarize(held_out[1], said)
         _say(f"{measured}")
-        training = training_facts(rows, result, calibration, how, time.monotonic() - started)
+        training = training_facts(rows, result, calibration, how, time.time() - begun)
         page = work / "report.html"
         lengths = token_lengths(base.tokenizer, rows.texts("train"))
         write_report(page_facts(output.name, rows, lengths, result, calibration, how), page)
@@ -121,6 +121,15 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
             training=training,
         )
     shutil.rmtree(work)
+
+
+def _begun(work: Path) -> float:
+    """When this was typed first, in seconds since 1970: a run that goes on has not begun anew."""
+    path = work / "begun"
+    if not path.exists():
+        with whole_file(path) as aside:
+            aside.write_text(str(time.time()))
+    return float(path.read_text())
 
 
 def _sha256(path: Path) -> str:

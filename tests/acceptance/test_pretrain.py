@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.acceptance.command import Nifos
+from tests.acceptance.command import Nifos, wait_until
 from trainer.split import is_test_text
 
 SUBJECTS = ("배우", "음악", "줄거리", "화면", "대사", "결말", "감독", "의상")
@@ -61,15 +62,22 @@ def test_a_model_is_made_from_files_killed_taken_up_again_and_adapted_to_stored_
     # What a retrain would test by is left out.
     learnt_from = sum(not is_test_text(text) for text in _texts(1_300))
     assert 1_000 < learnt_from < 1_300
-    making = ("pretrain", crawl, "--output", made, "--passes", "2", "--json")
-    begun = nifos.start(*making[:-1])
+    making = ("pretrain", crawl, "--output", made, "--passes", "2")
+    begun = nifos.start(*making)
     assert begun.stderr is not None
     for line in begun.stderr:
         if "pre-training" in line:
             break
+    checkpoints = tmp_path / ".b.work" / "run"
+    wait_until("a checkpoint is kept", lambda: any(checkpoints.glob("fit-*/checkpoint-*")))
     os.killpg(begun.pid, signal.SIGKILL)
+    begun.communicate()
     assert not made.exists()
-    facts = nifos.json(*making)
+    done = nifos(*making)
+    assert done.returncode == 0, done.stderr
+    steps = re.findall(r"pre-training: step ([\d,]+) of", done.stderr)
+    assert int(steps[0]) > 1, "the first that it tells of is after the checkpoint"
+    facts = json.loads((made / "pretraining.json").read_text(encoding="utf-8"))
     assert facts["texts"] == learnt_from
     assert sorted(path.name for path in made.iterdir()) == [
         "config.json",

@@ -14,12 +14,13 @@ from typing import Any
 import psutil
 import pytest
 
-from db import locks, status, training_runs, versions
+from db import locks, status, training_runs
 from db.engine import Engine, transaction
 from db.training_runs import TrainingRun
-from sentiment.store import Store, verify
+from sentiment.store import Store
 from tests.acceptance.command import Nifos, wait_until
 from tests.labelled import build_fitted_version, one_thread, write_labelled, write_sentences
+from tests.published import publish_version
 
 pytestmark = pytest.mark.slow
 
@@ -45,16 +46,8 @@ def nifos(
         NIFOS_DEVICE="cpu",
         OMP_NUM_THREADS="1",
     )
-    Store(str(command.home / "models"), tmp_path / "cache").publish(fitted, "first")
-    with transaction(engine) as connection:
-        version_id = versions.register_version(
-            connection,
-            name="first",
-            store_path="first",
-            checksums=verify(fitted).checksums(),
-            metrics={},
-        )
-        versions.activate_version(connection, version_id)
+    store = Store(str(command.home / "models"), tmp_path / "cache")
+    publish_version(engine, store, fitted, "first")
     yield command
     command.end()
 
@@ -215,6 +208,7 @@ def test_what_can_be_seen_at_once_is_said_at_once(
         (("--data", few), 2, "29 different texts"),
         (("--data", unknown), 2, "bad"),
         (("--data", unknown), 2, "so-so"),
+        (("--data", data, "--label-map", "0:negative"), 2, "--label-map must be like 0=negative,"),
         (("--data", two), 2, "neutral"),
         (("--data", tmp_path / "gone.csv"), 2, "gone.csv: no such file"),
         (("--data", data, "--label-column", "sentiment"), 2, "sentiment"),
@@ -226,6 +220,18 @@ def test_what_can_be_seen_at_once_is_said_at_once(
         assert words in done.stderr.splitlines()[-1]
         assert "Traceback" not in done.stderr
     assert _newest(engine) is None
+
+
+def test_labels_by_id_are_read_by_their_map(nifos: Nifos, engine: Engine, tmp_path: Path) -> None:
+    ids = write_labelled(tmp_path / "ids.jsonl", [*range(90), 91, 94], ("0", "1", "2"))
+    asked = ("retrain", "--data", ids, "--base", "first", "--json")
+    done = nifos.json(*asked, "--label-map", "0=부정, 1=neutral,2=긍정")
+    counts = done["data"]["counts"].values()
+    totals = {name: sum(side[name] for side in counts) for name in ("negative", "neutral")}
+    assert (done["state"], totals) == ("queued", {"negative": 30, "neutral": 32})
+    run = _newest(engine)
+    assert run is not None
+    assert run.request["label_map"] == {"0": "부정", "1": "neutral", "2": "긍정"}
 
 
 def test_what_a_person_reads_and_a_base_that_cannot_be_fetched(

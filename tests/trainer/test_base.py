@@ -6,10 +6,11 @@ import hashlib
 import http.server
 import json
 import os
+import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from core.errors import InputError, ModelError
 from sentiment.store import Store, shipped_version
 from tests.small_fit import make_vocabulary
 from tests.tiny_version import TEXTS, build_tiny_version
-from trainer.base import load_base
+from trainer.base import load_base, load_discriminator
 from trainer.hub import is_hub_name
 from trainer.publish import publish
 from trainer.shape import Shape, make_discriminator
@@ -110,6 +111,30 @@ def test_a_discriminator_gets_a_new_head(discriminator: Path, store: Store, pick
     assert base.model.config.id2label == {0: "negative", 1: "neutral", 2: "positive"}
     for name, value in base.model.electra.state_dict().items():
         assert torch.equal(value, trunk[name]), name
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+def test_a_base_to_adapt_keeps_the_head_that_tells_replaced_words(
+    discriminator: Path, store: Store, pickled: bool
+) -> None:
+    whole = ElectraForPreTraining.from_pretrained(discriminator).state_dict()
+    if pickled:
+        _pickled(discriminator)
+    adapted = load_discriminator(load_base(str(discriminator), store)).state_dict()
+    assert adapted.keys() == whole.keys()
+    for name, value in whole.items():
+        assert torch.equal(adapted[name], value), name
+
+
+def test_a_version_to_adapt_gets_such_a_head_by_the_seed(tmp_path: Path, store: Store) -> None:
+    build_tiny_version(tmp_path / "store" / "v1")
+    base = load_base("v1", store)
+    adapted = [load_discriminator(base, seed=seed).state_dict() for seed in (0, 0, 1)]
+    for name, value in base.model.electra.state_dict().items():
+        assert torch.equal(adapted[0][f"electra.{name}"], value), name
+    head = "discriminator_predictions.dense.weight"
+    assert torch.equal(adapted[0][head], adapted[1][head])
+    assert not torch.equal(adapted[0][head], adapted[2][head])
 
 
 def test_a_new_head_is_the_same_for_the_same_seed(discriminator: Path, store: Store) -> None:
@@ -232,23 +257,92 @@ def test_what_is_no_base_is_said_in_a_line(
 
 
 class Harmful:
-    """Pickled, it would make a file when it is loaded."""
+    """Pickled, it would run a command when it is loaded."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (str(self._path),)
+        return os.system, (f"touch {self._path}",)
 
 
-def test_weights_that_hold_code_do_not_run_it(
-    discriminator: Path, store: Store, tmp_path: Path
+def _as_torch_writes(harmful: dict[str, Harmful], directory: Path) -> None:
+    torch.save(harmful, directory / "pytorch_model.bin")
+
+
+def _as_torch_wrote(harmful: dict[str, Harmful], directory: Path) -> None:
+    path = directory / "pytorch_model.bin"
+    torch.save(harmful, path, _use_new_zipfile_serialization=False)
+
+
+def _as_a_bare_pickle(harmful: dict[str, Harmful], directory: Path) -> None:
+    (directory / "pytorch_model.bin").write_bytes(pickle.dumps(harmful, protocol=2))
+
+
+def _in_a_shard(harmful: dict[str, Harmful], directory: Path) -> None:
+    shard = "pytorch_model-00001-of-00001.bin"
+    torch.save(harmful, directory / shard)
+    index = {"metadata": {"total_size": 1}, "weight_map": dict.fromkeys(harmful, shard)}
+    (directory / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+
+
+WAYS = (_as_torch_writes, _as_torch_wrote, _as_a_bare_pickle, _in_a_shard)
+Write = Callable[[dict[str, Harmful], Path], None]
+
+
+@pytest.mark.parametrize("write", WAYS)
+def test_weights_that_hold_code_are_refused_in_a_line_and_do_not_run_it(
+    discriminator: Path,
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Write,
+) -> None:
+    harmful = {"electra.embeddings.word_embeddings.weight": Harmful(tmp_path / "harm")}
+    (discriminator / "model.safetensors").unlink()
+    write(harmful, discriminator)
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # not even where somebody set this
+    with pytest.raises(ModelError, match=r"weights cannot be loaded \(\w+\)$") as refused:
+        load_base(str(discriminator), store)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "harm").exists()
+
+
+def test_the_harm_is_real(tmp_path: Path) -> None:
+    pickle.loads(pickle.dumps(Harmful(tmp_path / "harm")))
+    assert (tmp_path / "harm").exists()
+
+
+@pytest.mark.parametrize("write", WAYS)
+def test_beside_safetensors_a_pickle_is_not_opened(
+    discriminator: Path, store: Store, tmp_path: Path, write: Write
+) -> None:
+    write({"a": Harmful(tmp_path / "harm")}, discriminator)
+    assert load_base(str(discriminator), store).new_head
+    assert not (tmp_path / "harm").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", pickle.dumps({"a": 1}, 2)[:-2], pickle.dumps({"a": "b" * 99}, 2)[:20], b"\x80\x02h\x07."],
+)
+def test_a_pickle_that_is_cut_or_bent_is_said_in_a_line(
+    discriminator: Path, store: Store, content: bytes
 ) -> None:
     (discriminator / "model.safetensors").unlink()
-    torch.save({"a": Harmful(tmp_path / "harm")}, discriminator / "pytorch_model.bin")
-    with pytest.raises(ModelError, match="cannot be loaded"):
+    (discriminator / "pytorch_model.bin").write_bytes(content)
+    with pytest.raises(ModelError, match="weights cannot be loaded"):
         load_base(str(discriminator), store)
-    assert not (tmp_path / "harm").exists()
+
+
+@pytest.mark.parametrize("held", [[1], {1: torch.ones(1)}])
+def test_tensors_that_are_no_model_are_said_in_a_line(
+    discriminator: Path, store: Store, held: object
+) -> None:
+    (discriminator / "model.safetensors").unlink()
+    torch.save(held, discriminator / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="weights cannot be loaded"):
+        load_base(str(discriminator), store)
 
 
 @pytest.mark.parametrize("name", ["./gone", "/no/such/place", "a/b/c", "한글", ""])

@@ -103,6 +103,15 @@ def test_both_versions_label_the_same_rows_now(
     assert (evidence.defects, evidence.active_problem, evidence.new_head) == ([], "", False)
 
 
+@pytest.mark.parametrize(("training", "own"), [({}, True), ({"data": {"rows": 60}}, False)])
+def test_a_version_that_no_retrain_made_may_know_the_test_rows(
+    candidate: Path, active: VersionRow, store: Store, tmp_path: Path, training: object, own: bool
+) -> None:
+    manifest = tmp_path / "store" / "active" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"training": training}))
+    assert _gather(candidate, active, store).active_own_split is own
+
+
 def test_without_an_active_version_the_candidate_is_scored_alone(
     candidate: Path, store: Store
 ) -> None:

@@ -76,6 +76,15 @@ def test_a_candidate_that_is_as_good_passes_without_a_word() -> None:
     assert (verdict.passed, verdict.reasons, verdict.notes) == (True, [], [])
 
 
+def test_an_active_version_that_may_know_the_test_rows_is_said() -> None:
+    verdict = judge(replace(_evidence(), active_own_split=True))
+    assert verdict.passed
+    assert ["may have learnt from some of these test rows" in note for note in verdict.notes] == [
+        True
+    ]
+    assert "이미 배웠을 수" in verdict.notes_ko[0]
+
+
 @pytest.mark.parametrize(
     ("candidate", "blocks"),
     [

@@ -6,11 +6,15 @@ import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+import torch
 from sqlalchemy import text
 
+from cli.services import Services
+from cli.training_output import run_as_json
 from core.errors import DatabaseError
 from core.settings import Settings
 from db import training_leases, training_runs, versions
@@ -22,15 +26,24 @@ from sentiment.classifier import Classifier
 from sentiment.store import Store, verify
 from tests.crawls import load_files
 from tests.labelled import (
+    sentence,
     write_labelled,
     write_sentences,
 )
 from tests.retrains import ROWS, activate, active_name, try_again
-from tests.tiny_version import build_tiny_version
-from trainer import judged, retrain, run_row
+from tests.small_fit import PADDING_LENGTH, make_vocabulary
+from tests.tiny_version import TEXTS, build_tiny_version
+from trainer import candidate, judged, retrain, run_row
+from trainer.base_directory import save_base
 from trainer.evidence import Evidence, HeldOut
+from trainer.fit import FitResult
+from trainer.report_html import escape
 from trainer.retrain import Retrain
+from trainer.retrain_data import SIDES, load_data
 from trainer.run_row import RunRow
+from trainer.service import TrainingService
+from trainer.shape import Shape, make_discriminator
+from trainer.split import TEST_SHARE, VALIDATION_SHARE, text_hash
 
 SWAPPED = ("긍정", "중립", "부정")
 
@@ -52,7 +65,16 @@ def test_a_version_comes_of_it_with_all_that_is_known_of_it(
     assert run.progress["data"]["texts"] == ROWS
     sides = run.progress["data"]["counts"]
     assert sum(sum(counts.values()) for counts in sides.values()) == ROWS
-    assert run.progress["fit"]["stopped_epoch"] == 2.0
+    assert run.progress["data"]["shares"] == {
+        side: {name: round(n / sum(counts.values()), 4) for name, n in counts.items()}
+        for side, counts in sides.items()
+    }
+    fit = run.progress["fit"]
+    assert fit["stopped_epoch"] == 2.0
+    shown = run.progress["metrics"]
+    assert shown["macro_f1"] == pytest.approx(fit["best_macro_f1"], abs=0.05)
+    assert 0 <= shown["accuracy"] <= 1
+    assert shown["loss"] > 0
     assert run.verdict is not None
     assert run.verdict["figures"]["active"] is not None
     with transaction(engine) as connection:
@@ -86,7 +108,11 @@ def test_annotations_are_rows_too(
 
 
 def test_a_candidate_that_says_otherwise_is_stored_and_not_used(
-    engine: Engine, base: VersionRow, attempt: Callable[..., TrainingRun], tmp_path: Path
+    engine: Engine,
+    store: Store,
+    base: VersionRow,
+    attempt: Callable[..., TrainingRun],
+    tmp_path: Path,
 ) -> None:
     load_files(engine, "blog", [write_sentences(tmp_path / "crawl.jsonl", range(0, 3_000, 3))])
     swapped = write_labelled(tmp_path / "swapped.jsonl", range(ROWS), SWAPPED)
@@ -101,6 +127,10 @@ def test_a_candidate_that_says_otherwise_is_stored_and_not_used(
         version = versions.find_version(connection, run.version)
     assert version is not None
     assert version.blocked
+    page = (store.fetch(run.version) / "report.html").read_text(encoding="utf-8")
+    assert len(run.verdict["reasons_ko"]) == len(run.verdict["reasons"])
+    for reason in run.verdict["reasons_ko"]:
+        assert escape(reason) in page
 
 
 def test_a_candidate_that_cannot_serve_is_no_version(
@@ -119,6 +149,63 @@ def test_a_candidate_that_cannot_serve_is_no_version(
     assert run.reason is not None
     assert "it reads no Hangul" in run.reason
     assert store.names() == ["base"]
+
+
+def test_a_head_that_was_never_trained_is_blocked(
+    base: VersionRow,
+    attempt: Callable[..., TrainingRun],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A discriminator has no head of ours, and the fit gives back what it was given."""
+
+    def train_nothing(model: Any, *_given: object, **_named: object) -> FitResult:
+        return FitResult(model, 1, 1.0, 0.3, 1, 1.0, [])
+
+    monkeypatch.setattr(candidate, "train_with_early_stopping", train_nothing)
+    torch.manual_seed(0)
+    tokenizer = make_vocabulary([*TEXTS, *map(sentence, range(ROWS))])
+    model = make_discriminator(tokenizer, PADDING_LENGTH, Shape(1, 32, 2))
+    save_base(model, tokenizer, tmp_path / "discriminator", {})
+    run = attempt(base=str(tmp_path / "discriminator"))
+    assert (run.state, run.exit_code) == ("blocked", 1)
+    assert run.reason is not None
+    assert "classification head was newly initialised" in run.reason
+
+
+def test_a_candidate_without_numbers_has_a_page_beside_it_that_says_so(
+    engine: Engine,
+    store: Store,
+    base: VersionRow,
+    settings: Settings,
+    attempt: Callable[..., TrainingRun],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    really = candidate.publish
+
+    def publish_astray(model: Any, *given: Any, **named: Any) -> Any:
+        with torch.no_grad():
+            model.classifier.out_proj.bias.fill_(torch.nan)
+        return really(model, *given, **named)
+
+    monkeypatch.setattr(candidate, "publish", publish_astray)
+    run = attempt()
+    assert (run.state, run.exit_code, run.version) == ("blocked", 1, None)
+    assert run.reason is not None
+    assert "its answers are no numbers" in run.reason
+    assert run.verdict is not None
+    directory = settings.training_home / f"run-{run.id}"
+    page = (directory / "report.html").read_text(encoding="utf-8")
+    for reason in run.verdict["reasons_ko"]:
+        assert escape(reason) in page
+    assert "버전으로 저장하지 않았으므로" in page
+    assert "시험 데이터로 잰 성능이 없습니다" in page
+    assert "nifos models activate" not in page
+    assert store.names() == ["base"]
+    services = cast(Services, SimpleNamespace(store=store, settings=settings))
+    assert run_as_json(services, run)["report"] == str(directory / "report.html")
+    TrainingService(engine, settings).sweep()
+    assert (directory / "calibrated" / "model.safetensors").exists(), "for a week"
 
 
 def test_the_comparison_is_with_what_is_active_at_the_end(
@@ -168,6 +255,30 @@ def test_what_is_held_out_is_kept_though_postgresql_goes_for_a_moment(
     assert failed
     assert run.progress["pinned"] == failed[0]["pinned"]
     assert run.progress["data"]["texts"] == ROWS
+
+
+def test_what_was_held_out_of_a_small_class_is_held_out_once_it_has_grown(
+    base: VersionRow, attempt: Callable[..., TrainingRun], settings: Settings, tmp_path: Path
+) -> None:
+    """By its record alone: no hash of the small class falls on a side, of the grown one some do."""
+    held_out_from = int((TEST_SHARE + VALIDATION_SHARE) * 2**64)
+    neutral = range(1, ROWS, 3)
+    by_hash = {n: int(text_hash(sentence(n)), 16) < held_out_from for n in neutral}
+    few = [n for n in neutral if not by_hash[n]][:6]
+    others = [n for n in range(ROWS) if n not in neutral]
+    rare = write_labelled(tmp_path / "rare.jsonl", [*others, *few])
+    first = attempt(data=[str(rare)])
+    pinned = first.progress["pinned"]
+    assert sorted(pinned.values()) == ["test", "validation"]
+    assert set(pinned) <= {text_hash(sentence(n)) for n in few}
+
+    second = attempt(data=[str(write_labelled(tmp_path / "grown.jsonl", range(ROWS)))])
+    assert second.progress["data"]["texts"] == ROWS
+    rows = load_data(settings.training_home / f"run-{second.id}")
+    assert rows is not None
+    sides = {text_hash(text): side for side in SIDES for text in rows.texts(side)}
+    assert {key: sides[key] for key in pinned} == pinned
+    assert second.progress["pinned"] == pinned, "and no other was needed"
 
 
 def test_files_that_another_machine_has_are_waited_for(

@@ -190,28 +190,47 @@ def test_directories_of_runs_that_ended_are_removed(
 
 
 @pytest.mark.parametrize(
-    ("days", "reason", "kept"),
+    ("state", "days", "reason", "kept"),
     [
-        (6, "it died (SIGKILL)", True),
-        (8, "it died (SIGKILL)", False),
-        (0, "cancelled by kim", False),
+        ("failed", 6, "it died (SIGKILL)", True),
+        ("failed", 8, "it died (SIGKILL)", False),
+        ("failed", 0, "cancelled by kim", False),
+        ("blocked", 6, "the candidate cannot serve: its answers are no numbers", True),
+        ("blocked", 8, "the candidate cannot serve: its answers are no numbers", False),
     ],
 )
-def test_what_a_failed_run_has_trained_is_kept_for_a_week(
-    engine: Engine, settings: Settings, run_id: int, days: int, reason: str, kept: bool
+def test_what_came_to_no_version_is_kept_for_a_week(
+    engine: Engine, settings: Settings, run_id: int, state: str, days: int, reason: str, kept: bool
 ) -> None:
     directory = settings.training_home / f"run-{run_id}"
     (directory / "fit-1" / "checkpoint-9").mkdir(parents=True)
     with transaction(engine) as connection:
         connection.execute(
             text(
-                "update training_run set state = 'failed', reason = :reason,"
+                "update training_run set state = :state, reason = :reason,"
                 " finished_at = now() - make_interval(days => :days)"
             ),
-            {"reason": reason, "days": days},
+            {"state": state, "reason": reason, "days": days},
         )
     TrainingService(engine, settings).sweep()
     assert directory.exists() == kept
+
+
+def test_a_blocked_run_that_has_a_version_leaves_no_directory(
+    engine: Engine, settings: Settings, run_id: int, active_version: int
+) -> None:
+    directory = settings.training_home / f"run-{run_id}"
+    directory.mkdir(parents=True)
+    with transaction(engine) as connection:
+        connection.execute(
+            text(
+                "update training_run set state = 'blocked', reason = 'neutral: recall falls',"
+                " version_id = :version, finished_at = now()"
+            ),
+            {"version": active_version},
+        )
+    TrainingService(engine, settings).sweep()
+    assert not directory.exists()
 
 
 def test_a_directory_is_one_runs_and_one_processes(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 
 from sentiment.classifier import Classifier
 from sentiment.labels import LABELS
-from sentiment.store import verify
+from sentiment.store import shipped_version, verify
 from trainer import starter
 from trainer.new_model import NewModel
 
@@ -67,3 +68,17 @@ def test_what_cannot_be_made_is_one_line(tmp_path: Path, capfd: pytest.CaptureFi
     for arguments, words in wrong:
         assert starter.main(arguments) == 2
         assert words in capfd.readouterr().err
+
+
+def test_what_ships_is_what_this_command_makes_and_its_card_says_so() -> None:
+    directory = shipped_version()
+    manifest = verify(directory)
+    size = sum(path.stat().st_size for path in directory.iterdir())
+    assert size <= 16_000_000
+    settings = dict(manifest.training["settings"])
+    assert len(settings.pop("bias")) == len(LABELS)
+    assert settings == asdict(starter.MODEL) | asdict(starter.StarterSettings())
+    card = (directory / "README.md").read_text(encoding="utf-8")
+    assert "{" not in card
+    shown = ("accuracy", "macro_f1", "two_class_balanced_accuracy", "calibration_error")
+    assert [name for name in shown if str(manifest.metrics[name]) not in card] == []
