@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import Synchronized
-from types import TracebackType
 from typing import Any
 
 from benchmarks.report import quiet_logs
@@ -67,12 +66,7 @@ class Crew:
     def __enter__(self) -> Crew:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         for pipe in self._pipes:
             pipe.close()
         for child in self._children:

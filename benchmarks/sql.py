@@ -4,8 +4,9 @@
 
 A chunk of 4,096 documents is read and its labels are written by the product and by the ways that it
 was chosen from, each in a transaction that is committed, each time on another chunk; beside it the
-shipped version labels such a chunk in one thread, and a device of 10,000 documents a second is
-reckoned. The queries are an analyst's, by the reader's role, over a million labels.
+shipped version labels such a chunk in one thread, on a GPU where one is, and a device of 10,000
+documents a second is reckoned. The queries are an analyst's, by the reader's role, over a million
+labels.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from benchmarks import analysts, label_ways, report, reviews
 from benchmarks.crew import Crew
 from benchmarks.databases import fresh_database
 from benchmarks.end_to_end import make_bare
+from benchmarks.engines import resolve_device
 from benchmarks.rounds import Spread, interleave, spread, spread_of
 from cli.embedded import EmbeddedServers
 from core.messages import ScoringKey
@@ -56,11 +58,12 @@ RUNNING = (
 
 def main() -> None:
     options = _parse()
+    device = resolve_device(options.device)
     table = pd.read_parquet(options.data, columns=["id", "written_at", "text"])
     table = table.head(options.chunks * reviews.CHUNK)
     with ExitStack() as stack:
         engine = stack.enter_context(_loaded(table))
-        crew = stack.enter_context(Crew(make_bare, "cpu"))
+        crew = stack.enter_context(Crew(make_bare, device))
         chunk_texts = table["text"].tolist()[: reviews.CHUNK]
         crew.run([chunk_texts[:64]])
         bench = Bench(engine)
@@ -75,9 +78,10 @@ def main() -> None:
         asked = {name: partial(analysts.ask, engine, query) for name, query in analysts.ASKED}
         query_rounds = interleave(asked, options.rounds, _say_round)
     rows = min(len(table), reviews.CHUNK)
-    print_rounds(chunk_rounds, query_rounds, rows, options.labels)
+    print_rounds(chunk_rounds, query_rounds, rows, options.labels, device)
     both = [chunk | query for chunk, query in zip(chunk_rounds, query_rounds, strict=True)]
-    report.write_json(options.json, both, chunk_documents=rows, labels=options.labels)
+    facts = {"device": device, "chunk_documents": rows, "labels": options.labels}
+    report.write_json(options.json, both, **facts)
 
 
 @contextmanager
@@ -139,6 +143,7 @@ def print_rounds(
     query_rounds: list[dict[str, float]],
     documents_: int,
     labels: int,
+    device: str,
 ) -> None:
     """The table: a chunk's statements with their shares, then the queries."""
     gpu_s = documents_ / GPU_DOCUMENTS_PER_S
@@ -160,7 +165,7 @@ def print_rounds(
         ("what", "ms", "share of a chunk's time", f"of one at {GPU_DOCUMENTS_PER_S:,}/s"),
         rows,
     )
-    report.print_notes()
+    report.print_notes(f"Labelled on {device}.")
 
 
 def _milliseconds(seconds: Spread) -> str:
@@ -173,7 +178,7 @@ def _say_round(number: int, gave: dict[str, float]) -> None:
 
 
 def _parse() -> argparse.Namespace:
-    parser = report.make_parser(__doc__, rounds=7)
+    parser = report.make_parser(__doc__, rounds=7, device=True)
     parser.add_argument("--data", type=Path, required=True, help="Parquet: id, written_at, text")
     parser.add_argument("--chunks", type=int, default=16, help="that are read and written in turn")
     parser.add_argument("--labels", type=int, default=1_000_000, help="that the queries are over")

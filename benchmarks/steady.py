@@ -2,46 +2,48 @@
 
     python -m benchmarks.steady --data naver_reviews_train.parquet
 
-One process of one thread with the shipped version labels chunk after chunk, each one new, as a
-worker's child does. Speed is by the block of chunks, in tokens too, for texts differ in length;
-memory is what the process holds at the end of each.
+`nifos run` with servers of its own and a worker of one process. Speed is what the worker noted of
+each chunk (`scoring_speed`), by the block of chunks and in tokens too, for texts differ in length;
+memory is what the worker's largest process held when the last chunk of a block was done.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import pandas as pd
 import psutil
 
-from benchmarks import report, reviews
-from benchmarks.crew import Crew
-from benchmarks.engines import load, resolve_device
-from sentiment.store import shipped_version
+from benchmarks import report
+from benchmarks.route import Route
 
 BLOCKS = 10  # of the table; the first and the last are compared
 HEADERS = ("documents", "documents/s", "tokens/s", "resident memory, MB")
+# `finished_at` is the fence's time, before the labels are written.
+CHUNKS = """
+    select documents, tokens, seconds, extract(epoch from finished_at) as at, engine, precision
+    from scoring_speed order by finished_at, chunk"""
 Measured = dict[str, float]
 
 
 def main() -> None:
     options = _parse()
-    device = resolve_device(options.device)
-    texts = reviews.read_texts(options.data, options.rows)
-    pieces = reviews.in_chunks(texts, 1)
-    with tempfile.TemporaryDirectory() as cache:
-        arguments = (options.version, device, options.engine, options.precision, Path(cache))
-        with Crew(make_steady, *arguments) as crew:
-            _seconds, chunks = crew.run(pieces)
+    table = pd.read_parquet(options.data, columns=["id", "written_at", "text"]).head(options.rows)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "rows.parquet"
+        table.to_parquet(path)
+        chunks, how = measure_worker(path, Path(scratch) / "home", options.device)
     blocks = in_blocks(chunks)
+    done = sum(chunk["documents"] for chunk in chunks)
     report.print_table(
-        f"{len(texts):,} documents by one process, {options.engine} in {options.precision},"
-        f" {len(pieces)} chunks",
+        f"{done:,.0f} documents by a worker of one process, {how}, {len(chunks)} chunks",
         HEADERS,
         [_row(block) for block in blocks],
     )
@@ -51,27 +53,39 @@ def main() -> None:
         f" {last['tokens_per_s'] / first['tokens_per_s']:.3f} in tokens,"
         f" {last['memory_mb'] / first['memory_mb']:.3f} in memory."
     )
-    report.write_json(options.json, chunks, device=device, rows=len(texts))
+    report.write_json(options.json, chunks, device=options.device, rows=len(table))
 
 
-def make_steady(
-    version: Path, device: str, engine: str, precision: str, cache: Path
-) -> Callable[[list[str]], Measured]:
-    """A function that labels a chunk and tells its seconds, tokens and the memory held after it."""
-    classifier = load(version, device, engine, precision, cache)
-    process = psutil.Process(os.getpid())
+def measure_worker(path: Path, home: Path, device: str) -> tuple[list[Measured], str]:
+    """Each chunk in the order of its end: documents, tokens, seconds, memory_mb after it.
 
-    def label(texts: list[str]) -> Measured:
-        start = time.perf_counter()
-        work = classifier.predict(texts).work
-        return {
-            "seconds": time.perf_counter() - start,
-            "documents": len(texts),
-            "tokens": work.tokens,
-            "memory_mb": process.memory_info().rss / 2**20,
-        }
+    Also what they were computed by.
+    """
+    nifos = Route(home, 1, NIFOS_DEVICE=device)
+    memory: list[tuple[float, float]] = []
+    nifos(
+        *("run", str(path), "--source", "benchmark", "--json"),
+        while_it_runs=lambda pid: memory.append((time.time(), largest_mb(pid))),
+    )
+    rows = nifos("sql", "--format", "json", CHUNKS)
+    times = [at for at, _ in memory]
+    chunks = [
+        {name: float(row[name]) for name in ("documents", "tokens", "seconds")}
+        | {"memory_mb": memory[max(0, bisect_right(times, float(row["at"])) - 1)][1]}
+        for row in rows
+    ]
+    return chunks, f"{rows[0]['engine']} in {rows[0]['precision']}"
 
-    return label
+
+def largest_mb(command: int) -> float:
+    """Of the Python processes below a command, what the largest holds, in MB; 0 without one."""
+    found = [0.0]
+    with suppress(psutil.NoSuchProcess):
+        for process in psutil.Process(command).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if "python" in process.name():
+                    found.append(process.memory_info().rss / 2**20)
+    return max(found)
 
 
 def in_blocks(chunks: Sequence[Measured]) -> list[Measured]:
@@ -104,11 +118,8 @@ def _row(block: Measured) -> tuple[str, ...]:
 
 def _parse() -> argparse.Namespace:
     parser = report.make_parser(__doc__, rounds=None, device=True)
-    parser.add_argument("--data", type=Path, required=True, help="Parquet with a column text")
-    parser.add_argument("--version", type=Path, default=shipped_version(), help="its directory")
+    parser.add_argument("--data", type=Path, required=True, help="Parquet: id, written_at, text")
     parser.add_argument("--rows", type=int, default=500_000)
-    parser.add_argument("--engine", choices=("torch", "openvino"), default="torch")
-    parser.add_argument("--precision", default="bf16", help="fp32, bf16, fp16 or int8")
     return parser.parse_args()
 
 

@@ -58,7 +58,15 @@ def main() -> None:
     found.append(_judge("starter", None, truth, said, time.perf_counter() - start))
     report.print_table(
         f"measured on {len(truth):,} rows",
-        ("classifier", "trained on", "accuracy", "macro-F1", "balanced 2-class", "s"),
+        (
+            "classifier",
+            "trained on",
+            "accuracy",
+            "macro-F1",
+            "balanced 2-class",
+            "calibration error",
+            "s",
+        ),
         [_row(one) for one in found],
     )
     report.print_notes()
@@ -83,6 +91,7 @@ def _row(found: dict[str, Any]) -> tuple[str, ...]:
         f"{found['accuracy']}",
         f"{found['macro_f1']}",
         f"{found['two_class_balanced_accuracy']}",
+        f"{found['calibration_error']}",
         f"{found['seconds']:.0f}",
     )
 

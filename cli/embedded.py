@@ -14,7 +14,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 
 from cli import embedded_cluster, embedded_postgres, embedded_redis
 from cli.embedded_postgres import EmbeddedPostgres, StillStartingError
@@ -90,12 +89,7 @@ class EmbeddedServers:
                 raise
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Stop the servers if nobody else uses them."""
         with self._failures_told(), self._open, _alone(self._starting):
             try:

@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from contextlib import suppress
-from types import TracebackType
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -57,12 +56,7 @@ class NightWatch:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._stop.set()
         self._thread.join(STOP_PATIENCE_S)
         if self._thread.is_alive():

@@ -28,15 +28,34 @@ def probe_device(device: str, precision: str = "auto") -> str:
     return describe_device(device, precision)
 
 
-def describe_device(device: str, precision: str = "auto", engine: str = "auto") -> str:
+def describe_device(
+    device: str,
+    precision: str = "auto",
+    engine: str = "auto",
+    *,
+    version: Path | None = None,
+    cache: Path | None = None,
+    why: str | None = None,
+) -> str:
     """The same, with the engine and the precision that it would compute in, and why these.
+
+    Args:
+        device: as above.
+        precision: as above.
+        engine: as a version is loaded by.
+        version: a directory; None: what the rule takes first for any.
+        cache: with a version: where outcomes of its check are kept.
+        why: with a version: engine and precision are so, if no person asked for them.
 
     Raises:
         ModelError: as `probe_device`, or no such engine here.
     """
+    of_version = (
+        [] if version is None else [str(version), str(cache or ""), *([why] if why else [])]
+    )
     try:
         probe = subprocess.run(
-            [sys.executable, "-m", "sentiment.device", device, precision, engine],
+            [sys.executable, "-m", "sentiment.device", device, precision, engine, *of_version],
             capture_output=True,
             text=True,
             timeout=PROBE_TIMEOUT_S,

@@ -67,6 +67,9 @@ class DeviceError(ModelError):
 
 
 class StoreError(ModelError):
-    """The model store cannot be reached or is full: passing, unlike a damaged version."""
+    """The model store cannot be reached, or disk or memory has no room for a version (exit 4).
+
+    Passing, unlike a damaged version.
+    """
 
     retryable = True

@@ -10,6 +10,8 @@ import structlog
 from core.settings import Settings
 
 QUIET_LIBRARIES = ("alembic", "amqp", "kombu", "urllib3")
+# Behind a model store's URL: they log what they open and whom they ask, passwords and all.
+STORE_LIBRARIES = ("fsspec", "s3fs", "aiobotocore", "botocore", "gcsfs", "azure", "paramiko")
 
 
 def configure_logs(settings: Settings) -> None:
@@ -51,7 +53,7 @@ def configure_logs(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
-    for name in QUIET_LIBRARIES:
+    for name in (*QUIET_LIBRARIES, *STORE_LIBRARIES):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

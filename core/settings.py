@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     """`postgresql://user:password@host/database`. Unset: an embedded PostgreSQL under `home`."""
     broker_url: SecretStr | None = None
     """`redis://` or `rediss://`. Unset: an embedded Redis under `home`."""
-    model_store: str | None = None
+    model_store: SecretStr | None = None
     """A directory or an fsspec URL. Unset: `models` under `home`."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda:N`, or part of a GPU's name, such as `A4000`."""
@@ -69,8 +69,10 @@ class Settings(BaseSettings):
 
     @property
     def store_url(self) -> str:
-        """Where versions live: `model_store`, or `home/models`."""
-        return self.model_store or str(self.home.absolute() / "models")
+        """Where versions live: `model_store`, or `home/models`. To be shown by `shown_url` only."""
+        if self.model_store is None:
+            return str(self.home.absolute() / "models")
+        return self.model_store.get_secret_value()
 
 
 def load_settings(*, quiet: bool = False) -> Settings:

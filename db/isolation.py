@@ -98,7 +98,7 @@ with ended as (
            s.tries + case when in_hand.place is null then :cost else 0 end as tries
     from scoring s
     cross join lateral (select case when :suspects then s.place end as place) in_hand
-    where s.state = 'running' and {which} for update of s
+    where s.state = 'running' and {which} for update of s {locked}
 ), suspected as (
     insert into suspect (chunk_id, version_id, document_id, crashes, reason)
     select chunk_id, version_id, document_id,
@@ -126,6 +126,8 @@ def end_running(
     reason: str,
     limits: Limits,
     living_workers: Sequence[str] = (),
+    *,
+    skip_locked: bool = False,
 ) -> int:
     """Return running scorings to pending, or fail them for good. Returns how many.
 
@@ -136,10 +138,12 @@ def end_running(
         reason: why they ended.
         limits: what it costs.
         living_workers: of those above the holders: their children ended alone.
+        skip_locked: pass over what another transaction is changing: for a sweep, which comes again.
     """
+    locked = "skip locked" if skip_locked else ""
     parameters = {"living": list(living_workers), "double": FAILED_AT - 1, "reason": reason}
     return connection.execute(
-        text(_END.format(which=which)), {**parameters, **limits.__dict__, **values}
+        text(_END.format(which=which, locked=locked)), {**parameters, **limits.__dict__, **values}
     ).rowcount
 
 

@@ -118,23 +118,29 @@ def give_back_broken(
 
 
 def return_expired(connection: Connection) -> int:
-    """Return scorings whose lease ran out. Returns how many."""
-    return end_running(connection, "lease_until < now()", {}, "lease expired", _CRASHED)
+    """Return scorings whose lease ran out, but for those being changed now. Returns how many."""
+    return end_running(
+        *(connection, "lease_until < now()", {}, "lease expired", _CRASHED), skip_locked=True
+    )
 
 
 def return_held_by(
     connection: Connection, holders: Sequence[str], living_workers: Sequence[str] = ()
 ) -> int:
-    """Return scorings whose holders are known to have ended. Returns how many.
+    """Return scorings whose holders are known to have ended, but for those being changed now.
 
     Args:
         connection: in a transaction.
         holders: that have ended.
         living_workers: of those above them (`workers_of`): their children ended alone.
+
+    Returns:
+        How many. A dead one's transaction may last a moment longer: the next call finds it over.
     """
     return end_running(
         *(connection, "holder = any(:holders)", {"holders": list(holders)}),
         *("the process ended", _CRASHED, living_workers),
+        skip_locked=True,
     )
 
 

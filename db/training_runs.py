@@ -115,19 +115,21 @@ def get_run(connection: Connection, run_id: int) -> TrainingRun | None:
     return None if row is None else TrainingRun(**row._mapping)
 
 
-def kept_runs(connection: Connection, failed_days: int) -> set[int]:
-    """Ids of the runs whose directories are wanted: the open one, and what failed not long ago.
+def kept_runs(connection: Connection, days: int) -> set[int]:
+    """Ids of the runs whose directories are wanted.
 
-    What a person has cancelled is not among them.
+    The open one, and what has failed or been blocked without a version in the last days: all that
+    was trained is there and nowhere else. What a person has cancelled is not among them.
     """
     return set(
         connection.scalars(
             text(
                 "select id from training_run where state in ('queued', 'running')"
-                " or (state = 'failed' and reason not like 'cancelled by %'"
-                "  and finished_at > now() - make_interval(days => :days))"
+                " or (finished_at > now() - make_interval(days => :days)"
+                "  and (state = 'failed' and reason not like 'cancelled by %'"
+                "   or state = 'blocked' and version_id is null))"
             ),
-            {"days": failed_days},
+            {"days": days},
         )
     )
 

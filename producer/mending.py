@@ -19,7 +19,10 @@ REJECT_COLUMNS = ("reject_file", "reject_row", "reject_code", "reject_message", 
 
 _GUARD = "'"
 # What a spreadsheet would run, or take for a guard, or rewrite as a number, a date or a time.
-_NEEDS_GUARD = re.compile(r"[=+\-@\t\r'\d.,:/(%₩￦$€¥£]|오전|오후|(?:true|false)\Z", re.IGNORECASE)
+# It looks past white space in front.
+_NEEDS_GUARD = re.compile(
+    r"[\t\r]|\s*(?:[=+\-@'\d.,:/(%₩￦$€¥£]|오전|오후|(?:true|false)\s*\Z)", re.IGNORECASE
+)
 
 
 def guard(cell: str) -> str:

@@ -5,9 +5,10 @@ It knows nothing of documents, chunks or databases, and nothing of how an engine
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,7 @@ class Classifier:
         threads: int | None = None,
         cache: Path | None = None,
         gpu_memory_fraction: float = GPU_MEMORY_FRACTION,
+        why: str | None = None,
     ) -> Classifier:
         """Load a version from its directory.
 
@@ -118,10 +120,12 @@ class Classifier:
             precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`; see `sentiment.engines.choice`.
             engine: `auto`, `torch` or `openvino`.
             batch_tokens: padded tokens of one batch; None: what was measured for such a model.
-            threads: of this process's computations on a CPU; None: the library's own choice.
+            threads: of this process on a CPU, computing and tokenizing; None: the libraries' own
+                choice. With a GPU the tokenizer keeps all cores, or the GPU would wait for it.
             cache: where converted engines and outcomes of the check are kept; None: nowhere, then
                 they are made at every load.
             gpu_memory_fraction: of a GPU's memory that this process may take.
+            why: of an engine and a precision that were named by something else than a person.
 
         Raises:
             ModelError: damaged, of other labels or text rules, a tokenizer that does not read
@@ -133,10 +137,16 @@ class Classifier:
         chosen = choose_device(device)
         if threads is not None:
             torch.set_num_threads(threads)
+            if chosen.type == "cpu":
+                # The tokenizer's only switch, read when it first takes many texts: by default it
+                # starts a thread a core in every child.
+                os.environ["RAYON_NUM_THREADS"] = str(threads)
         tokenizer = load_tokenizer(directory)
         tokens = batch_tokens or batch_budget(directory, chosen.type)
         plan = Plan(chosen, engine, precision, tokens, threads, gpu_memory_fraction)
         loaded, facts = EngineLoader(directory, manifest, tokenizer, plan, cache).load()
+        if why is not None:
+            facts = replace(facts, why=why)
         log.info("engine_chosen", version=manifest.name, batch_tokens=tokens, **facts.__dict__)
         return cls(
             loaded,

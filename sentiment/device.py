@@ -1,18 +1,21 @@
 """Which device a setting chooses, and what it can compute in.
 
-`python -m sentiment.device NAME PRECISION ENGINE` describes it and what would be computed with, for
-processes that must not load torch themselves.
+`python -m sentiment.device NAME PRECISION ENGINE [VERSION CACHE [WHY]]` describes it and what would
+be computed with, for processes that must not load torch themselves: by the rule, or for a version's
+directory by what is kept of its check.
 """
 
 from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 
 from core.errors import ModelError
 from sentiment.engines.choice import Machine, choose
+from sentiment.engines.foreseen import foresee
 
 AMPERE = 8  # compute capability: the first with bf16
 
@@ -58,16 +61,40 @@ def _gpu_names() -> list[str]:
     return [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]
 
 
-def _describe(name: str, precision: str = "auto", engine: str = "auto") -> str:
+def describe(
+    name: str,
+    precision: str = "auto",
+    engine: str = "auto",
+    version: str | None = None,
+    cache: str = "",
+    why: str | None = None,
+) -> str:
+    """In one line: the device, what it computes with, and why.
+
+    Args:
+        name: of the device, as `choose_device` reads it.
+        precision: as set.
+        engine: as set.
+        version: a directory; None: what the rule takes first, whatever the version.
+        cache: with a version: where outcomes of its check are kept.
+        why: with a version: as `foresee` takes it.
+
+    Raises:
+        ModelError: there is no such device, or it does not compute so.
+    """
     device = choose_device(name)
     gpu = f", {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ""
-    first = choose(describe_machine(device), engine, precision)[0]
-    return f"{device}{gpu}, {first.engine} in {first.precision} ({first.why})"
+    machine = describe_machine(device)
+    if version is None:
+        first, rule = choose(machine, engine, precision)[0], "by rule "
+    else:
+        first, rule = foresee(Path(version), Path(cache), machine, engine, precision, why), ""
+    return f"{device}{gpu}, {rule}{first.engine} in {first.precision} ({first.why})"
 
 
 if __name__ == "__main__":
     try:
-        sys.stdout.write(_describe(*(sys.argv[1:] or ["auto"])) + "\n")
+        sys.stdout.write(describe(*(sys.argv[1:] or ["auto"])) + "\n")
     except ModelError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)

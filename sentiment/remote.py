@@ -15,7 +15,22 @@ import fsspec
 
 from core.errors import InputError, NifosError, StoreError
 
-_PASSWORD = re.compile("//[^/@]*@")
+_QUERY = re.compile("[?#]")
+
+
+def shown_url(url: str) -> str:
+    """A store's URL as a person may see it: without a user, a password or a token in its query.
+
+    It rather cuts too much: what stands in a password need not be escaped. A directory is shown as
+    it is.
+    """
+    scheme, mark, behind = url.partition("://")
+    if not mark:
+        return url
+    place, *query = _QUERY.split(behind, maxsplit=1)
+    if query and "@" in query[0]:  # a password with a ? in it, or a token with an @
+        return f"{scheme}://…"
+    return f"{scheme}://{place.rpartition('@')[2]}"
 
 
 class RemoteVersions:
@@ -29,8 +44,9 @@ class RemoteVersions:
     def __init__(self, url: str, mark: str) -> None:
         self._url = url.rstrip("/")
         self._mark = mark
-        self.shown = _PASSWORD.sub("//", url)
-        """The URL as a person may see it: without its password."""
+        self.shown = shown_url(url)
+        """The URL as a person may see it."""
+        self._holds_secret = self.shown != url
 
     def names(self) -> list[str]:
         """Names of the versions, sorted.
@@ -78,12 +94,19 @@ class RemoteVersions:
             raise
         except Exception as error:
             # Every backend has exceptions of its own, few of them an OSError; to us they are one.
-            raise StoreError(f"model store {self.shown}: {type(error).__name__}") from error
+            words = f"model store {self.shown}: {type(error).__name__}"
+            if self._holds_secret:  # their words may repeat it, and a traceback shows them
+                raise StoreError(words) from None
+            raise StoreError(words) from error
 
     def _open(self) -> tuple[Any, str]:
         try:
             files, root = fsspec.core.url_to_fs(self._url)
-        except (ImportError, ValueError) as error:
+        except ImportError as error:
             reason = str(error).partition("\n")[0]
-            raise InputError(f"model store {self.shown}: {reason}") from error
+            raise InputError(f"model store {self.shown}: {reason}") from None
+        except ValueError as error:
+            # What cannot be read is repeated: of `u:se/cret@host`, that `se` is no port.
+            reason = "no such URL" if self._holds_secret else str(error).partition("\n")[0]
+            raise InputError(f"model store {self.shown}: {reason}") from None
         return files, str(root)

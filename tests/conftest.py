@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -18,6 +17,7 @@ from db import versions
 from db.engine import Engine, make_engine, transaction
 from db.migrate import migrate
 from tests.crawls import load_posts
+from tests.databases import new_database, other_database
 
 TEMPLATE = "template_nifos"
 
@@ -33,7 +33,7 @@ def template_database(servers: EmbeddedServers) -> str:
     """The name of a migrated database to clone."""
     with psycopg.connect(servers.database_url, autocommit=True) as connection:
         connection.execute(f"create database {TEMPLATE}")
-    engine = make_engine(_other_database(servers.database_url, TEMPLATE))
+    engine = make_engine(other_database(servers.database_url, TEMPLATE))
     migrate(engine)
     engine.dispose()
     return TEMPLATE
@@ -41,13 +41,13 @@ def template_database(servers: EmbeddedServers) -> str:
 
 @pytest.fixture
 def empty_database_url(servers: EmbeddedServers) -> Iterator[str]:
-    yield from _new_database(servers.database_url, "template1")
+    yield from new_database(servers.database_url, "template1")
 
 
 @pytest.fixture
 def database_url(servers: EmbeddedServers, template_database: str) -> Iterator[str]:
     """A migrated database of the test's own."""
-    yield from _new_database(servers.database_url, template_database)
+    yield from new_database(servers.database_url, template_database)
 
 
 @pytest.fixture
@@ -92,15 +92,3 @@ def app(broker_url: str) -> Iterator[Celery]:
     made = make_celery_app(broker_url)
     yield made
     made.close()
-
-
-def _new_database(url: str, template: str) -> Iterator[str]:
-    name = f"test_{uuid4().hex}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"create database {name} template {template}")
-        yield _other_database(url, name)
-
-
-def _other_database(url: str, name: str) -> str:
-    head, _, query = url.partition("?")
-    return f"{head.rpartition('/')[0]}/{name}?{query}"

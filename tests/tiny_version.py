@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
 from transformers import ElectraForSequenceClassification
 
+from sentiment.manifest import MANIFEST
+from sentiment.store import record_file
 from trainer.publish import publish
 from trainer.shape import make_model
 from trainer.vocabulary import train_vocabulary
@@ -36,6 +39,13 @@ def build_tiny_version(target: Path, *, seed: int = 0, padding_length: int = 32)
         training={"seed": seed},
     )
     return target
+
+
+def name_in_manifest(version: Path, name: str) -> None:
+    """Make the manifest name a file as it is now, as who changed or added it might."""
+    manifest = json.loads((version / MANIFEST).read_text())
+    manifest["files"][name] = record_file(version / name).model_dump()
+    (version / MANIFEST).write_text(json.dumps(manifest))
 
 
 def spread_out(model: ElectraForSequenceClassification, factor: float = 8) -> None:

@@ -19,6 +19,10 @@ import trustme
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 """What libpq sends before anything else; the answer S means: go on with TLS."""
 
+TLS_HANDSHAKE = b"\x16\x03"
+"""What a client that speaks TLS says first."""
+SILENCE_S = 5.0
+
 
 @dataclass(frozen=True)
 class Authority:
@@ -65,6 +69,48 @@ def tls_before(target: Path, context: ssl.SSLContext, *, postgres: bool = False)
         stack.callback(listener.shutdown, socket.SHUT_RDWR)
         stack.callback(stop.set)
         yield listener.getsockname()[1]
+
+
+class PlainServer:
+    """A server that speaks no TLS and writes down what it is told."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.port = int(listener.getsockname()[1])
+        self._listener = listener
+        self._heard: list[bytes] = []
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def heard(self) -> bytes:
+        """All that was said up to now; it listens no longer."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        return b"".join(self._heard)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            with suppress(OSError), client:
+                client.settimeout(SILENCE_S)
+                while said := client.recv(1 << 16):
+                    self._heard.append(said)
+                    # PostgreSQL's no to TLS; Redis answers what it understands with OK.
+                    client.sendall(b"N" if said == SSL_REQUEST else b"+OK\r\n")
+
+
+@contextmanager
+def plain_server() -> Iterator[PlainServer]:
+    """On a port of 127.0.0.1, one connection after another."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = PlainServer(listener)
+        try:
+            yield server
+        finally:
+            server.heard()
 
 
 def _exchange(client: ssl.SSLSocket, target: Path) -> None:

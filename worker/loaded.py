@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from core.errors import ModelError
+from core.errors import DeviceError, ModelError
 from db import versions
 from db.engine import Engine, transaction
 from sentiment.store import Store
-from sentiment.tuning import Plan, plan, read_tuning
+from sentiment.tuning import TUNED, Plan, plan, read_tuning
 
 if TYPE_CHECKING:
     from sentiment.classifier import Classifier
@@ -70,6 +70,7 @@ class LoadedVersions:
         Raises:
             ModelError: unknown, damaged, or not to be run on this device.
             StoreError: the store cannot be reached.
+            DeviceError: the GPU failed; this process is to end.
             DatabaseError: PostgreSQL cannot be reached.
         """
         if version_id not in self._loaded:
@@ -95,6 +96,8 @@ class LoadedVersions:
         chosen = self._plan(version.name)
         try:
             classifier = self._load_as(directory, chosen)
+        except DeviceError:
+            raise  # no other plan mends it, nor can this process try one
         except ModelError as error:
             if not chosen.tuned:
                 raise
@@ -130,5 +133,6 @@ class LoadedVersions:
             batch_tokens=chosen.batch_tokens,
             threads=chosen.threads if chosen.tuned else how.threads,
             gpu_memory_fraction=how.gpu_memory_fraction,
+            why=TUNED if chosen.tuned else None,
             cache=None if how.home is None else how.home / "cache" / "engines",
         )

@@ -52,13 +52,16 @@ class Scorer:
 
         Raises:
             DatabaseError: the scoring could not even be claimed.
-            DeviceError: the GPU failed; the scoring was given back, this process is to end.
+            DeviceError: the GPU failed; a scoring that was claimed was given back, this process is
+                to end.
         """
         failed = self._load_ahead(key.version_id)
         with transaction(self._engine) as connection:
             attempt = scorings.claim(connection, key, self._holder)
         if attempt is None:
             log.debug("nothing_to_claim", **key.__dict__)
+            if isinstance(failed, DeviceError):
+                raise failed
             return False
         lease = Lease(self._engine, key, attempt)
         try:

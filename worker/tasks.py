@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from functools import cache
 
 import structlog
@@ -21,6 +22,9 @@ from worker.score import Scorer
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
+# Celery replaces a child at once. One that a GPU failed before its first message has no chunk whose
+# next try waits (worker.score.GIVE_BACK_DELAY_S), so it waits itself: a GPU may stay broken.
+REPLACED_AFTER_S = 5.0
 CPU_THREADS = 1  # the children are the parallelism: one a core, unless it was tuned otherwise
 
 
@@ -48,6 +52,10 @@ def prepare_child(**_signal: object) -> None:
     configure_logs(load_settings())
     try:
         _child()[0].load_active()
+    except DeviceError as error:
+        log.critical("child_replaced", reason=str(error))
+        time.sleep(REPLACED_AFTER_S)
+        os._exit(error.exit_code)  # as after a message
     except NifosError as error:
         # The child stays: each scoring records the reason, and the version may be mended meanwhile.
         log.error("active_version_not_loaded", reason=str(error))

@@ -114,6 +114,7 @@ def _best(trials: Sequence[Trial], precision: str) -> Trial | None:
         trial
         for trial in trials
         if trial.documents_per_s
+        and trial.refused is None  # in a later round: it was fast until it broke
         and (trial.candidate.precision in SAFE_PRECISIONS or precision != "auto")
     ]
     best = usable[0] if usable else None

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from core.errors import ModelError, NifosError
+from core.errors import DeviceError, ModelError, NifosError
 from core.logs import configure_logs
 from core.settings import load_settings
 from worker.tune import Candidate, Trial
@@ -33,11 +33,14 @@ class Work:
 
 
 class Crew:
-    """As many processes as asked for, each with so many threads."""
+    """As many processes as asked for, each with so many threads.
+
+    broken: why it is of no more use: one of them has ended, or its GPU failed.
+    """
 
     def __init__(self, work: Work, processes: int, threads: int) -> None:
         self.processes = processes
-        self._broken = False
+        self.broken: str | None = None
         context = multiprocessing.get_context("spawn")
         self._pipes: list[Connection] = []
         self._children = []
@@ -52,12 +55,11 @@ class Crew:
     def __enter__(self) -> Crew:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the processes end, and wait until they have. Once more does no harm."""
         for pipe in self._pipes:
             pipe.close()
         for child in self._children:
@@ -77,20 +79,27 @@ class Crew:
 
     def _ask(self, question: tuple[str, Any]) -> list[Any] | str:
         """Ask every process. A string says what went wrong, in the first where something did."""
-        if self._broken:
-            return ENDED
+        if self.broken is not None:
+            return self.broken
         try:
             for pipe in self._pipes:
                 pipe.send(question)
             answers = [pipe.recv() for pipe in self._pipes]
         except (EOFError, OSError):
-            self._broken = True
+            self.broken = ENDED
             return ENDED
+        for answer in answers:
+            if isinstance(answer, DeviceError):
+                self.broken = str(answer)
+                return self.broken
         return next((answer for answer in answers if isinstance(answer, str)), answers)
 
 
 def _serve(pipe: Connection, work: Work, threads: int) -> None:
-    """Runs in the child, until the pipe ends. An answer that is a string says what went wrong."""
+    """Runs in the child, until the pipe ends. An answer that is a string says what went wrong.
+
+    With a GPU that failed it ends as a worker's child does: every later CUDA call may fail, too.
+    """
     from sentiment.classifier import Classifier  # noqa: PLC0415 - torch in the children only
 
     configure_logs(load_settings(quiet=True))
@@ -119,5 +128,8 @@ def _serve(pipe: Connection, work: Work, threads: int) -> None:
                     start = time.perf_counter()
                     classifier.predict(work.texts[:value])
                     pipe.send(time.perf_counter() - start)
+            except DeviceError as error:
+                pipe.send(error)
+                os._exit(error.exit_code)  # no clean-up: it would wait for the broken GPU
             except NifosError as error:
                 pipe.send(str(error))

@@ -7,18 +7,17 @@ When it fails, the last line on stderr says why.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
-from core.errors import DatabaseError, InputError, ModelError, NifosError
+from core.errors import DatabaseError, InputError, ModelError
 from core.logs import configure_logs
 from core.settings import Settings, load_settings
+from core.told import run_told, tell
 from db.engine import make_engine, transaction
 from db.samples import sample_stored_documents
 from db.versions import find_version
@@ -29,7 +28,6 @@ from sentiment.tuning import count_cores
 from worker.tune import Candidate, Trial, search
 from worker.tune_crew import Crew, Work
 
-INTERRUPTED = 130
 QUICK, GPU = "--quick", "--gpu"
 ENOUGH_DOCUMENTS = 2_000  # fewer are too much alike
 TEXTS = 4_096  # a chunk
@@ -74,7 +72,7 @@ class Measurer:
     def _once(self, candidate: Candidate) -> tuple[Trial, float | None]:
         self._done += 1
         total = max(self._done, MOST_CANDIDATES * (QUICK_ROUNDS if self._quick else ROUNDS))
-        _tell(done=self._done, total=total, candidate=asdict(candidate))
+        tell(done=self._done, total=total, candidate=asdict(candidate))
         crew = self._crew(candidate)
         trial = crew.load(candidate)
         if trial.refused is not None:
@@ -83,35 +81,34 @@ class Measurer:
         return (replace(trial, refused=rate), None) if isinstance(rate, str) else (trial, rate)
 
     def _crew(self, candidate: Candidate) -> Crew:
-        if candidate.processes not in self._crews:
+        crew = self._crews.get(candidate.processes)
+        if crew is not None and crew.broken is not None:  # by an earlier candidate
+            crew.close()
+            crew = None
+        if crew is None:
             crew = Crew(self._work, candidate.processes, candidate.threads)
             self._crews[candidate.processes] = self._stack.enter_context(crew)
-        return self._crews[candidate.processes]
+        return crew
 
     def _settle_texts(self, crew: Crew) -> int:
         """How many texts: of the first engine's speed, and the same for all."""
         if not self._texts:
             probed = crew.run(PROBE_TEXTS)
-            rate = 0.0 if isinstance(probed, str) else probed / crew.processes
+            if isinstance(probed, str):
+                return FEWEST_TEXTS  # it fails with these, too; the next one is asked again
+            rate = probed / crew.processes
             seconds = QUICK_SAMPLE_S if self._quick else SAMPLE_S
             wanted = max(FEWEST_TEXTS, round(rate * seconds))
             self._texts = min(len(self._work.texts), wanted)
         return self._texts
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it. Returns the exit code."""
-    version, *options = sys.argv[1:] if arguments is None else arguments
-    try:
-        settings = load_settings(quiet=True)
-        configure_logs(settings)  # on stderr: stdout is ours
-        _tune(settings, version, quick=QUICK in options, gpu=GPU in options)
-    except NifosError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    except KeyboardInterrupt:  # of the terminal: the command itself says so
-        return INTERRUPTED
-    return 0
+def main() -> None:
+    """Measure what the arguments ask for."""
+    version, *options = sys.argv[1:]
+    settings = load_settings(quiet=True)
+    configure_logs(settings)  # on stderr: stdout is for what is told
+    _tune(settings, version, quick=QUICK in options, gpu=GPU in options)
 
 
 def _tune(settings: Settings, version: str, *, quick: bool, gpu: bool) -> None:
@@ -136,7 +133,7 @@ def _tune(settings: Settings, version: str, *, quick: bool, gpu: bool) -> None:
     if best is None:
         reasons = "; ".join(trial.refused for trial in trials if trial.refused)
         raise ModelError(f"{version} cannot be computed here: {reasons}")
-    _tell(
+    tell(
         tuned={
             "texts": "stored documents" if stored else "texts of the program's own",
             "chosen": trials.index(best),
@@ -169,10 +166,5 @@ def written_texts() -> list[str]:
     return [f"{texts[n % len(texts)]} {n // len(texts) or ''}".strip() for n in range(TEXTS)]
 
 
-def _tell(**facts: Any) -> None:
-    sys.stdout.write(json.dumps(facts, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_told(main))

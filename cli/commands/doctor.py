@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import typer
 
@@ -12,13 +13,14 @@ from cli.output import make_table, print_json, stdout
 from cli.probe import describe_device
 from cli.services import open_broker, open_services
 from core.broker import connect, live_workers, queue_depth
-from core.errors import NifosError, ServiceError
+from core.errors import ModelError, NifosError, ServiceError
 from core.logs import configure_logs
 from core.settings import Settings, load_settings
 from db import status
 from db.engine import transaction
 from db.migrate import require_migrated
-from sentiment.tuning import plan, read_tuning
+from sentiment.remote import shown_url
+from sentiment.tuning import TUNED, Plan, plan, read_tuning
 
 
 @dataclass(frozen=True)
@@ -75,16 +77,42 @@ def _broker(settings: Settings) -> str:
 def _model(settings: Settings) -> str:
     with open_services(settings, broker=False) as services:
         active = services.checked_active_version()
-        store = services.settings.store_url
-        tuned = _tuning(settings, active.name)
-        return f"version {active.name}, checksums right, store {store}; {tuned}"
+        store = shown_url(services.settings.store_url)
+        directory = services.store.fetch(active.store_path, active.checksums)
+        computed, tuned = (
+            _computed(settings, active.name, directory),
+            _tuning(settings, active.name),
+        )
+        return f"version {active.name}, checksums right, store {store}; {computed}; {tuned}"
+
+
+def _computed(settings: Settings, version: str, directory: Path) -> str:
+    """What a worker computes it by, and why, as far as its check is kept."""
+    found = read_tuning(settings.home, version, device=settings.device)
+    chosen = plan(found, precision=settings.precision)
+    cache = settings.home / "cache" / "engines"
+
+    def told(chosen: Plan) -> str:
+        return describe_device(
+            *(settings.device, chosen.precision, chosen.engine),
+            version=directory,
+            cache=cache,
+            why=TUNED if chosen.tuned else None,
+        )
+
+    try:
+        return told(chosen)
+    except ModelError:
+        if not chosen.tuned:
+            raise
+        return told(plan(None, precision=settings.precision))  # as a worker does
 
 
 def _tuning(settings: Settings, version: str) -> str:
     found = read_tuning(settings.home, version, device=settings.device)
     if found is None:
         return "not tuned for this hardware: `nifos tune` finds what is fastest"
-    # The device's own line says what it would be without: the rule's choice.
+    # The device's own line says what it would be without.
     tuned = plan(found, precision=settings.precision).tuned
     used = "; used instead of the device's" if tuned else "; not used: NIFOS_PRECISION"
     return (

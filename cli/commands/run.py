@@ -23,6 +23,7 @@ from cli.commands.options import (
     TimeColumn,
 )
 from cli.commands.reading import read_options
+from cli.converting import ConversionNote
 from cli.load import check_request, load, summary
 from cli.output import duration, make_table, print_json, progress_bar, say, shortened, stdout
 from cli.services import Services, open_services
@@ -67,11 +68,17 @@ def run(
     request = check_request(paths, source, options, max_reject_ratio)
     with open_services(settings) as services, progress_bar(quiet=json) as bar:
         services.require_ready()
+        note = ConversionNote(settings.home, quiet=json)
         with Supervisor(services.engine, services.servers) as supervisor:
+
+            def check() -> None:
+                supervisor.check()
+                note.look()
+
             # The worker's start takes as long as a large part of a load: side by side.
-            loaded = load(services, request, bar, on_accepted=supervisor.check)
+            loaded = load(services, request, bar, on_accepted=check)
             if has_open_work(services, request.source):
-                wait_until_scored(services, request.source, bar, on_poll=supervisor.check)
+                wait_until_scored(services, request.source, bar, on_poll=check)
             seconds = time.monotonic() - started
             failed = _report(services, request.source, loaded, seconds, json)
     if failed or (strict and loaded.counts.rejected):

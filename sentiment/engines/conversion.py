@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,9 @@ from core.errors import ModelError, NifosError, StoreError
 MODEL_XML = "model.xml"  # OpenVINO puts the weights beside it, as model.bin
 FULL, INT8 = "full", "int8"
 TIMEOUT_S = 1_200  # a base model takes a minute on an idle core; a task and a child have 1,800
+# From outside, as the kernel does where memory runs out. Of a fault of its own it ends otherwise.
+KILLED = (-signal.SIGKILL, -signal.SIGTERM)
+NO_MEMORY = ("MemoryError", "bad_alloc", "allocate memory")  # as Python, OpenVINO and torch say it
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -26,7 +30,7 @@ def convert_aside(version: Path, target: Path, form: str) -> None:
 
     Raises:
         ModelError: it cannot be converted.
-        StoreError: the disk has no room for it.
+        StoreError: the disk or the memory has no room for it at this moment.
     """
     _require_room(version, target)
     command = [sys.executable, "-m", "sentiment.engines.convert"]
@@ -66,10 +70,16 @@ def _require_room(version: Path, target: Path) -> None:
 
 
 def _error(version: Path, returncode: int, last: str) -> NifosError:
-    if returncode < 0:
-        words = f"its process was ended by signal {-returncode} (9 is often a lack of memory)"
-    elif returncode == ModelError.exit_code:
+    if returncode == ModelError.exit_code:
         return ModelError(last)
+    if returncode in KILLED or any(word in last for word in NO_MEMORY):
+        # Nothing is wrong with the version, and more memory may be free in a minute.
+        return StoreError(
+            f"{version}: not converted for OpenVINO, its process was killed or found no memory:"
+            " it takes up to 3 GB once (NIFOS_PRECISION=auto can do without)"
+        )
+    if returncode < 0:
+        words = f"its process was ended by signal {-returncode}"
     else:
         words = last.partition(":")[0]  # of a foreign exception no more than its name
     return ModelError(f"{version}: cannot be converted for OpenVINO: {words}")

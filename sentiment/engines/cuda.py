@@ -7,6 +7,7 @@ finds out: a batch that does not fit is halved, and so are those after it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import structlog
@@ -26,6 +27,30 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 Rows = NDArray[np.int64]
 # What the libraries below torch say of a GPU that is of no more use to this process.
 GPU_WORDS = ("CUDA", "CUBLAS", "cuDNN", "CUDNN")
+# Outside a forward pass. A chunk's ids and logits are a few MB, and smaller batches spare none of
+# them; by then torch has given back what it kept and tried again.
+MEMORY_FULL = (
+    "the GPU's memory is full: something else holds it, or NIFOS_GPU_MEMORY_FRACTION is too small"
+)
+
+
+@contextmanager
+def gpu_errors() -> Iterator[None]:
+    """What torch and the libraries below it say of a GPU, as the error that ends the process.
+
+    Raises:
+        DeviceError: the GPU broke, or its memory is full.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(MEMORY_FULL) from error
+    except torch.AcceleratorError as error:
+        raise DeviceError(f"the GPU failed ({type(error).__name__})") from error
+    except RuntimeError as error:  # cuBLAS and cuDNN have no class of their own
+        if not any(word in str(error) for word in GPU_WORDS):
+            raise
+        raise DeviceError(f"the GPU failed ({type(error).__name__})") from error
 
 
 class CudaEngine:
@@ -56,17 +81,8 @@ class CudaEngine:
         on_batch: OnBatch | None = None,
     ) -> NDArray[np.float32]:
         """See `Engine`. `on_batch` is called as batches are queued, which is ahead of the GPU."""
-        try:
-            with torch.inference_mode():
-                return self._compute(windows, batches, on_batch)
-        except torch.OutOfMemoryError as error:
-            raise DeviceError("a single text is more than the GPU's memory holds") from error
-        except torch.AcceleratorError as error:
-            raise DeviceError(f"the GPU failed ({type(error).__name__})") from error
-        except RuntimeError as error:  # cuBLAS and cuDNN have no class of their own
-            if not any(word in str(error) for word in GPU_WORDS):
-                raise
-            raise DeviceError(f"the GPU failed ({type(error).__name__})") from error
+        with gpu_errors(), torch.inference_mode():
+            return self._compute(windows, batches, on_batch)
 
     def _compute(
         self, windows: Windows, batches: Sequence[Rows], on_batch: OnBatch | None
@@ -132,9 +148,9 @@ class CudaEngine:
         try:
             mask = None if full else padding_mask(ids, windows.pad, self._dtype)
             return self._forward(ids, mask)
-        except torch.OutOfMemoryError:
+        except torch.OutOfMemoryError as error:
             if len(rows) == 1:
-                raise
+                raise DeviceError("a single text is more than the GPU's memory holds") from error
             return None
 
     def _within(self, windows: Windows, rows: Rows) -> list[Rows]:

@@ -82,6 +82,15 @@ class Kept:
             aside.rename(path)
         return found
 
+    def last_outcome(self, begins: str) -> Agreement | None:
+        """The newest outcome whose name begins so; None: there is none that can be read."""
+        try:
+            paths = self._folder.glob(f"{begins}-*.json")
+            newest = max(paths, key=lambda path: path.stat().st_mtime)
+            return Agreement(**json.loads(newest.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):  # `max` of none is a ValueError, too
+            return None
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """One process at a time; a dead one's lock is free."""

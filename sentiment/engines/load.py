@@ -31,7 +31,7 @@ from sentiment.engines.agreement import (
 )
 from sentiment.engines.choice import OPENVINO, TORCH, Choice, choose
 from sentiment.engines.conversion import INT8, MODEL_XML, convert_aside
-from sentiment.engines.cuda import CudaEngine
+from sentiment.engines.cuda import CudaEngine, gpu_errors
 from sentiment.engines.engine import Engine, EngineFacts
 from sentiment.engines.forward import library_forward, make_forward
 from sentiment.engines.kept import Kept
@@ -94,8 +94,12 @@ class EngineLoader:
         Raises:
             ModelError: the one that was asked for disagrees, or cannot be had on this machine.
             StoreError: a converted engine cannot be kept.
-            DeviceError: a GPU broke.
+            DeviceError: a GPU broke, or its memory does not hold the version.
         """
+        with gpu_errors():  # the first touch of a GPU is here, not in the engine
+            return self._load()
+
+    def _load(self) -> tuple[Engine, EngineFacts]:
         plan = self._plan
         refused: list[str] = []
         for choice in choose(describe_machine(plan.device), plan.engine, plan.precision):

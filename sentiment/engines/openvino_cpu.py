@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ModelError
-from sentiment.engines.engine import OnBatch
+from sentiment.engines.batch_by_batch import BatchByBatch
 from sentiment.engines.quiet import import_openvino
-from sentiment.labels import LABELS
 from sentiment.windows import Windows
 
 # What is not in eight bits is computed in bf16 where the CPU has it.
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
 
 
-class OpenVinoEngine:
+class OpenVinoEngine(BatchByBatch):
     """A converted version, compiled for this CPU.
 
     Args:
@@ -50,16 +48,6 @@ class OpenVinoEngine:
             raise ModelError(f"{model}: OpenVINO cannot compile it ({name})") from error
         self._request = compiled.create_infer_request()
 
-    def compute(
-        self,
-        windows: Windows,
-        batches: Sequence[NDArray[np.int64]],
-        on_batch: OnBatch | None = None,
-    ) -> NDArray[np.float32]:
-        """See `Engine`."""
-        logits = np.empty((len(windows), len(LABELS)), np.float32)
-        for rows in batches:
-            logits[rows] = self._request.infer([windows.padded(rows)], share_inputs=True)[0]
-            if on_batch is not None:
-                on_batch()
-        return logits
+    def _batch(self, windows: Windows, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        answer = self._request.infer([windows.padded(rows)], share_inputs=True)
+        return np.asarray(answer[0], np.float32)

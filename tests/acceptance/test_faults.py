@@ -16,10 +16,9 @@ import redis
 from safetensors.torch import load_file, save_file
 
 from cli.embedded import EmbeddedServers
-from db import versions
-from db.engine import make_engine, transaction
+from db.engine import make_engine
 from sentiment.manifest import MANIFEST, parse_manifest
-from sentiment.store import Store, save_version, verify
+from sentiment.store import Store, save_version
 from tests.acceptance.command import (
     SLOWLY,
     Nifos,
@@ -28,6 +27,7 @@ from tests.acceptance.command import (
     worker_parents,
 )
 from tests.crawls import posts, write_jsonl
+from tests.published import publish_version
 from tests.tiny_version import build_tiny_version
 
 pytestmark = pytest.mark.slow
@@ -113,16 +113,9 @@ def test_a_version_activated_in_the_middle_concerns_new_chunks_only(
     # As slow as can be: two commands begin and end while it works.
     run = _start_run(nifos, crawl, NIFOS_WORKER_PROCESSES="1", NIFOS_BATCH_TOKENS="16")
     version = build_tiny_version(tmp_path / "made" / "tiny")
-    Store(str(nifos.home / "models"), tmp_path / "cache").publish(version, "tiny")
+    store = Store(str(nifos.home / "models"), tmp_path / "cache")
     engine = make_engine(EmbeddedServers(nifos.home).database_url)
-    with transaction(engine) as connection:
-        versions.register_version(
-            connection,
-            name="tiny",
-            store_path="tiny",
-            checksums=verify(version).checksums(),
-            metrics={},
-        )
+    publish_version(engine, store, version, "tiny", active=False)
     engine.dispose()
     assert nifos("models", "activate", "tiny").returncode == 0
     later = write_jsonl(tmp_path / "later.jsonl", posts(3_000, start=DOCUMENTS))
@@ -191,18 +184,11 @@ def test_a_version_that_cannot_be_loaded_ends_the_run_and_can_be_retried(
         metadata={"format": "pt"},
     )
     version = tmp_path / "made" / "broken"
-    saved = save_version(broken, version, manifest.model_copy(update={"files": {}}))
-    Store(str(nifos.home / "models"), tmp_path / "cache").publish(version, "broken")
+    save_version(broken, version, manifest.model_copy(update={"files": {}}))
+    store = Store(str(nifos.home / "models"), tmp_path / "cache")
     with EmbeddedServers(nifos.home) as servers:
         engine = make_engine(servers.database_url)
-        with transaction(engine) as connection:
-            versions.register_version(
-                connection,
-                name="broken",
-                store_path="broken",
-                checksums=saved.checksums(),
-                metrics={},
-            )
+        publish_version(engine, store, version, "broken", active=False)
         engine.dispose()
     assert nifos("models", "activate", "broken").returncode == 0
     done = nifos("run", "examples/crawl.jsonl", "--source", "demo", "--json")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import pickle
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,23 +15,14 @@ import redis
 
 from cli.embedded import EmbeddedServers
 from core.messages import RETRAIN_TASK, SCORE_QUEUE, SCORE_TASK
-from db import versions
-from db.engine import Engine, transaction
-from sentiment.store import Store, verify
+from db.engine import Engine
+from sentiment.store import Store
 from tests.acceptance.command import Nifos, wait_until
+from tests.harmful import Harmful
+from tests.published import publish_version
 from tests.tiny_version import build_tiny_version
 
 pytestmark = pytest.mark.slow
-
-
-class Harmful:
-    """Its pickle makes a file where it is loaded."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Path.touch, (self.path,))
 
 
 @pytest.fixture
@@ -44,16 +35,7 @@ def nifos(engine: Engine, database_url: str, broker_url: str, tmp_path: Path) ->
         NIFOS_WORKER_PROCESSES="1",
     )
     made = build_tiny_version(tmp_path / "tiny")
-    Store(str(command.home / "models"), tmp_path / "cache").publish(made, "tiny")
-    with transaction(engine) as connection:
-        version_id = versions.register_version(
-            connection,
-            name="tiny",
-            store_path="tiny",
-            checksums=verify(made).checksums(),
-            metrics={},
-        )
-        versions.activate_version(connection, version_id)
+    publish_version(engine, Store(str(command.home / "models"), tmp_path / "cache"), made, "tiny")
     yield command
     command.end()
 
@@ -157,6 +139,9 @@ def test_hostile_messages_are_refused_one_by_one(
     _out, err = service.communicate(timeout=60)
     assert service.returncode == 0, err
     assert not harm.exists()
+    # One line says what a child labels by, and why.
+    (chosen,) = [line for line in err.splitlines() if "engine_chosen" in line]
+    assert re.search(r"engine=torch .*precision=\w+ .*version=\w+ why=\S", chosen), chosen
     assert err.count("message_refused") == 11, err  # by their ids
     assert err.count("message_dropped") == len(NO_MESSAGES + NO_TASKS) + len(NO_MESSAGES), err
     assert "no json" not in err

@@ -15,9 +15,10 @@ from cli.embedded import EmbeddedServers
 from db import versions
 from db.engine import Engine, make_engine, transaction
 from db.migrate import migrate
-from sentiment.store import Store, verify
+from sentiment.store import Store
 from tests.acceptance.command import Nifos, wait_until
 from tests.crawls import load_posts
+from tests.published import publish_version
 from tests.tiny_version import build_tiny_version
 
 OLD, NEW = 900, 60  # documents in three chunks, and in the crawl that comes later
@@ -34,15 +35,7 @@ def engine(nifos: Nifos, tmp_path: Path) -> Iterator[Engine]:
         migrate(engine)
         for seed, name in enumerate(("one", "two")):
             made = build_tiny_version(tmp_path / "made" / name, seed=seed)
-            store.publish(made, name)
-            with transaction(engine) as connection:
-                versions.register_version(
-                    connection,
-                    name=name,
-                    store_path=name,
-                    checksums=verify(made).checksums(),
-                    metrics={},
-                )
+            publish_version(engine, store, made, name, active=False)
         _activate(engine, "one")
         yield engine
         engine.dispose()

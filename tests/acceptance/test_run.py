@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import time
 from pathlib import Path
 
@@ -47,11 +48,32 @@ def test_what_a_person_sees(nifos: Nifos) -> None:
     assert "Traceback" not in done.stderr
     status = nifos("status")
     assert "starter" in status.stdout
-    assert nifos.json("status", "--json")["crawls"][0]["labelled"] == EXAMPLE_ROWS
+    for words in ("documents/s", "where the time goes"):
+        assert words in status.stdout
+    as_json = nifos.json("status", "--json")
+    assert as_json["crawls"][0]["labelled"] == EXAMPLE_ROWS
+    assert as_json["speed"][0]["engine"] == "torch"
+    assert as_json["speed"][0]["documents_per_s"] > 0
     doctor = nifos("doctor")
     assert doctor.returncode == 0, doctor.stdout
     assert "PROBLEM" not in doctor.stdout
+    told = " ".join(doctor.stdout.split())  # its lines are folded
+    assert re.search(r"by rule torch in \w+ \([\w: ]+ bf16", told)
+    # Of the version, what its worker found: the reason, and no word of a check still to come.
+    assert re.search(r"; [^;]+, torch in \w+ \([^;]+\); not tuned", told)
     assert nifos.json("models", "list", "--json")["versions"][0]["state"] == "active"
+
+
+@pytest.mark.slow  # it converts and calibrates the starter
+def test_a_person_who_waits_for_a_conversion_is_told_so_once(nifos: Nifos) -> None:
+    pytest.importorskip("openvino")
+    pytest.importorskip("nncf")
+    arguments = ("run", EXAMPLE, "--source", "demo")
+    first = nifos(*arguments, NIFOS_PRECISION="int8")
+    assert first.returncode == 0, first.stderr
+    assert first.stderr.count("converting the model to int8") == 1
+    assert nifos.scalar("select distinct precision from scoring") == "int8"
+    assert "converting" not in nifos(*arguments, NIFOS_PRECISION="int8").stderr
 
 
 def test_an_analyst_gets_the_labels_out(nifos: Nifos, tmp_path: Path) -> None:
@@ -111,9 +133,10 @@ def test_enqueue_without_a_worker_keeps_the_crawl_and_says_so(nifos: Nifos) -> N
     done = nifos("enqueue", EXAMPLE, "--source", "demo", "--wait")
     assert done.returncode == 3
     assert "no worker is alive" in done.stderr
-    # What was enqueued is finished by the next run of the source.
-    nifos.json("run", EXAMPLE, "--source", "demo", "--json")
+    # What was enqueued is finished by the next run of the source, in the precision that is set.
+    nifos.json("run", EXAMPLE, "--source", "demo", "--json", NIFOS_PRECISION="fp32")
     nifos.check_complete(EXAMPLE_ROWS)
+    assert nifos.scalar("select string_agg(distinct precision, ' ') from scoring") == "fp32"
 
 
 def test_nothing_is_left_running(nifos: Nifos) -> None:

@@ -64,6 +64,20 @@ def test_a_wrong_broker_url_is_never_repeated(
     _check(nifos("-v", "status", NIFOS_DATABASE_URL=database_url, NIFOS_BROKER_URL=url))
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (f"memory://someone:x/{SECRET}@host/models", "store memory://host/models"),
+        (f"memory://host/models?token={SECRET}", "store memory://host/models"),
+        (f"ftp://someone:{SECRET}/x@127.0.0.1:1/models", "model store ftp://127.0.0.1:1/models"),
+    ],
+)
+def test_a_diagnosis_shows_the_model_store_without_them(nifos: Nifos, url: str, shown: str) -> None:
+    done = nifos("-v", "doctor", "--json", NIFOS_MODEL_STORE=url)
+    assert shown in done.stdout + done.stderr
+    assert SECRET not in done.stdout + done.stderr
+
+
 @pytest.mark.slow
 def test_no_process_of_a_run_shows_them(
     nifos: Nifos, servers: EmbeddedServers, database_url: str, broker_url: str

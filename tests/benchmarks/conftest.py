@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks import engines, inference, numerics, reposts, sql, steady
+from benchmarks import engines, inference, numerics, reposts, sql
 from tests.benchmarks.crew_here import CrewHere
 from tests.tiny_version import TEXTS, build_tiny_version
 
@@ -39,7 +39,7 @@ def reviews_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def crews_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Crews without processes, and one engine: the others are not what these tests are about."""
-    for module in (inference, numerics, reposts, sql, steady):
+    for module in (inference, numerics, reposts, sql):
         monkeypatch.setattr(module, "Crew", CrewHere)
     for module in (engines, numerics, reposts):
         monkeypatch.setattr(module, "engines_here", lambda _device: [("torch", "fp32")])

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+LIBRARIES = ("purelib", "platlib")
 SCRIPT = """
 import sys
+sys.path += sys.argv.pop(1).split(":")
 from benchmarks import inference, peak, sides
 from tests.benchmarks.crew_here import CrewHere
 
@@ -24,15 +27,20 @@ sys.exit(f"loaded: {loaded}" if loaded else 0)
 
 
 def test_it_needs_no_server(reviews_file: Path, tiny: Path, tmp_path: Path) -> None:
-    """In a process of its own, which sees everything that any side's processes would load."""
+    """In a process of its own, which sees everything that any side's processes would load.
+
+    Nor is it installed there: of the environment that process has the libraries' folders, and no
+    `.pth` file or finder that would lead to this checkout (-I and -S).
+    """
+    folders = [str(REPOSITORY), *sorted({sysconfig.get_path(name) for name in LIBRARIES})]
     path = tmp_path / "found.json"
     words = [
         *("--data", reviews_file, "--version", tiny, "--rows", "128", "--rounds", "1"),
         *("--processes", "2", "--device", "cpu", "--json", path),
     ]
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *map(str, words)],
-        cwd=REPOSITORY,
+        [sys.executable, "-I", "-S", "-c", SCRIPT, ":".join(folders), *map(str, words)],
+        cwd=tmp_path,
         env={"OMP_NUM_THREADS": "1", "PATH": ""},
         capture_output=True,
         text=True,

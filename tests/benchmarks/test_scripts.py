@@ -103,15 +103,20 @@ def test_numerics_counts_flips_and_points() -> None:
     assert found["largest"] == pytest.approx(0.3)
 
 
-@pytest.mark.usefixtures("crews_here")
-def test_steady(bench: Bench, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steady.reviews, "CHUNK", 40)
-    rows = bench(
-        steady, "--version", tiny, "--rows", ROWS, "--device", "cpu", "--precision", "fp32"
-    )
-    assert rows[-1]["documents"] == f"to {ROWS:,}"
-    assert 2 <= len(rows) <= steady.BLOCKS
-    assert all(float(row["resident memory, MB"].replace(",", "")) > 10 for row in rows)
+def test_steady(bench: Bench) -> None:
+    """A real worker: its chunks and its memory."""
+    (row,) = bench(steady, "--rows", ROWS, "--device", "cpu")
+    assert row["documents"] == f"to {ROWS:,}"
+    assert float(row["resident memory, MB"].replace(",", "")) > 100
+
+
+def test_steady_compares_the_first_block_with_the_last() -> None:
+    chunk = {"documents": 10.0, "tokens": 100.0, "memory_mb": 500.0}
+    chunks = [chunk | {"seconds": 1.0 + number} for number in range(30)]
+    blocks = steady.in_blocks(chunks)
+    assert len(blocks) == steady.BLOCKS
+    assert (blocks[0]["documents_per_s"], blocks[0]["until"]) == (5.0, 30)  # the median of three
+    assert blocks[-1]["tokens_per_s"] == pytest.approx(100 / 29)
 
 
 @pytest.mark.usefixtures("crews_here", "own_server")
@@ -152,6 +157,30 @@ def test_the_workers_notes_are_where_it_looks_for_them(engine: Engine, tmp_path:
     assert set(end_to_end.PARTS) <= set(span._fields)
 
 
+def test_the_route_ends_with_the_last_labels_not_with_their_fence(
+    engine: Engine, tmp_path: Path
+) -> None:
+    world = World(engine, tmp_path)
+    world.version("v1")
+    for source in ("blog", "later"):
+        world.crawl(source, 3)
+    world.work()
+    slow = "timings || jsonb_build_object('write_s', case when nth = 1 then 100 else 40 end)"
+    with transaction(engine) as connection:
+        # Two chunks fenced a minute and two after they began: the later one ends last by 20 s.
+        connection.execute(
+            text(
+                "with ordered as (select chunk_id as id, row_number() over (order by chunk_id)"
+                f" as nth from scoring) update scoring set timings = {slow},"
+                " started_at = timestamptz 'epoch',"
+                " finished_at = timestamptz 'epoch' + nth * interval '1 minute'"
+                " from ordered where id = chunk_id"
+            )
+        )
+        (span,) = connection.execute(text(end_to_end.SPAN)).all()
+    assert float(span.work_s) == 160
+
+
 def test_training(bench: Bench) -> None:
     shape = ("--layers", 1, "--width", 32, "--heads", 2)
     rows = bench(training, "--rounds", 1, "--rows", 128, "--device", "cpu", *shape)
@@ -163,6 +192,7 @@ def test_tfidf(bench: Bench, reviews_file: Path) -> None:
     rows = bench(tfidf_baseline, "--test", reviews_file, "--rows", 300)
     assert rows[-1]["classifier"] == "starter"
     assert {row["trained on"] for row in rows} == {"300", "its card"}
+    assert all(0 < float(row["calibration error"]) < 1 for row in rows)
 
 
 @pytest.mark.usefixtures("own_server")

@@ -14,8 +14,9 @@ from cli.commands.rollback import rollback
 from core.errors import InputError, ModelError, NifosError
 from db import versions
 from db.engine import Engine, transaction
-from sentiment.store import Store, verify
+from sentiment.store import Store
 from tests.crawls import load_posts
+from tests.published import publish_version
 from tests.tiny_version import build_tiny_version
 
 
@@ -39,16 +40,8 @@ def store(
     monkeypatch.setenv("NIFOS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NIFOS_MODEL_STORE", str(tmp_path / "store"))
     for name in ("one", "two"):
-        Store(str(tmp_path / "store"), tmp_path / "cache").publish(made, name)
-        with transaction(engine) as connection:
-            version = versions.register_version(
-                connection,
-                name=name,
-                store_path=name,
-                checksums=verify(made).checksums(),
-                metrics={},
-            )
-            versions.activate_version(connection, version)
+        store = Store(str(tmp_path / "store"), tmp_path / "cache")
+        publish_version(engine, store, made, name)
     load_posts(engine, tmp_path, 40)
     return tmp_path / "store"
 

@@ -36,8 +36,8 @@ def test_so_are_those_of_who_knows_the_task(
 
     def score(chunk_id: int, version_id: int) -> None: ...
 
-    app.task(name=SCORE_TASK)(score)
-    app.finalize()
+    if SCORE_TASK not in app.tasks:  # another test of this process may have brought in the real one
+        app.task(name=SCORE_TASK)(score)
     with connect(app) as connection:
         publish(app, connection, [ScoringKey(8, 2)])
     with redis.Redis(unix_socket_path=str(servers.redis_socket)) as client:

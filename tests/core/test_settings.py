@@ -37,6 +37,12 @@ def test_a_wrong_value_names_its_variable(
         load_settings()
 
 
-def test_passwords_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NIFOS_DATABASE_URL", "postgresql://u:hunter2@host/db")
+@pytest.mark.parametrize("name", ["DATABASE_URL", "BROKER_URL", "MODEL_STORE"])
+def test_passwords_are_not_shown(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"NIFOS_{name}", "ftp://u:hunter2@host/db")
     assert "hunter2" not in repr(load_settings())
+
+
+def test_the_store_is_the_one_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIFOS_MODEL_STORE", "s3://key:secret@bucket/models")
+    assert load_settings().store_url == "s3://key:secret@bucket/models"

@@ -16,7 +16,15 @@ from core.broker import Celery, connect, make_celery_app, publish, queue_depth
 from core.errors import BrokerError, DatabaseError, InputError
 from core.messages import ScoringKey
 from db.engine import make_engine, transaction
-from tests.tls import Authority, make_authority, tls_before
+from tests.tls import (
+    SSL_REQUEST,
+    TLS_HANDSHAKE,
+    Authority,
+    PlainServer,
+    make_authority,
+    plain_server,
+    tls_before,
+)
 
 PASSWORD = "hunter2-0f3a"
 
@@ -94,11 +102,20 @@ def test_a_redis_of_another_name_is_refused(redis_port: int, authority: Authorit
     assert "127.0.0.1" in said
 
 
+@pytest.fixture
+def clear() -> Iterator[PlainServer]:
+    with plain_server() as server:
+        yield server
+
+
 def test_a_redis_without_tls_is_not_talked_to_in_the_clear(
-    servers: EmbeddedServers, authority: Authority
+    clear: PlainServer, authority: Authority
 ) -> None:
-    url = f"rediss://:{PASSWORD}@localhost:1/0?ssl_ca_certs={authority.file}"
+    url = f"rediss://:{PASSWORD}@localhost:{clear.port}/0?ssl_ca_certs={authority.file}"
     assert "cannot be used" in _refusal(url)
+    heard = clear.heard()
+    assert heard.startswith(TLS_HANDSHAKE)
+    assert PASSWORD.encode() not in heard
 
 
 @pytest.mark.parametrize(
@@ -158,6 +175,18 @@ def test_postgres_is_reached_by_tls_and_verified(
     assert _select(url("localhost", authority)) == 1
     assert "certificate verify failed" in _database_refusal(url("localhost", stranger))
     assert "does not match host name" in _database_refusal(url("127.0.0.1", authority))
+
+
+def test_a_postgres_without_tls_is_not_talked_to_in_the_clear(
+    clear: PlainServer, authority: Authority
+) -> None:
+    url = f"postgresql://postgres:{PASSWORD}@localhost:{clear.port}/nifos"
+    verified = f"{url}?sslmode=verify-full&sslrootcert={authority.file}"
+    assert "server does not support SSL" in _database_refusal(verified)
+    # Each of its tries asks for TLS, and goes away at the answer no.
+    heard = clear.heard()
+    assert heard
+    assert heard.replace(SSL_REQUEST, b"") == b""
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from sqlalchemy import text
@@ -70,6 +71,49 @@ def test_a_living_lease_is_not_returned(engine: Engine, key: ScoringKey) -> None
         assert scorings.return_expired(connection) == 0
         assert scorings.return_held_by(connection, ["you"]) == 0
         assert scorings.return_held_by(connection, ["me"]) == 1
+
+
+def test_a_sweep_passes_over_what_is_being_changed_and_comes_again(
+    engine: Engine, key: ScoringKey, tmp_path: Path
+) -> None:
+    load_posts(engine, tmp_path, 3, source="another")
+    with transaction(engine) as connection:
+        (other,) = set(scorings.due_to_publish(connection, window=2, depth=0)) - {key}
+        attempt = scorings.claim(connection, key, "me")
+        assert attempt is not None
+        assert scorings.claim(connection, other, "you") == 1
+    _expire(engine)
+    with transaction(engine) as late, transaction(engine) as sweep:
+        assert scorings.renew_lease(late, key, attempt)  # as the fence would do it
+        sweep.execute(text("set local lock_timeout = '2s'"))
+        assert scorings.return_held_by(sweep, ["me"]) == 0
+        assert scorings.return_expired(sweep) == 1
+    with transaction(engine) as connection:
+        assert scorings.read_state(connection, key) == scorings.ScoringState("running", attempt)
+        assert scorings.read_state(connection, other) == scorings.ScoringState("pending", 1)
+        assert scorings.return_held_by(connection, ["me"]) == 1
+
+
+def test_an_attempt_s_own_end_waits_for_who_changes_the_scoring(
+    engine: Engine, key: ScoringKey
+) -> None:
+    with transaction(engine) as connection:
+        attempt = scorings.claim(connection, key, "me")
+        assert attempt is not None
+
+    def fail() -> None:
+        with transaction(engine) as connection:
+            scorings.fail_try(connection, key, attempt, "it fails")
+
+    failing = threading.Thread(target=fail)
+    with transaction(engine) as connection:
+        assert scorings.renew_lease(connection, key, attempt)
+        failing.start()
+        with transaction(engine) as looking:
+            while not looking.scalar(text("select true from pg_locks where not granted limit 1")):
+                assert failing.is_alive()
+    failing.join()
+    assert (_row(engine)["state"], _row(engine)["tries"]) == ("pending", 1)
 
 
 def test_tries_are_used_up_by_the_chunk_and_never_by_a_service(

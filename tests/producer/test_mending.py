@@ -50,6 +50,9 @@ def test_no_cell_is_run_or_rewritten(cell: str) -> None:
         ("'따옴표", "''따옴표"),
         ("a=1", "a=1"),
         ("12345678901234567", "'12345678901234567"),
+        (" 007", "' 007"),
+        ("\x0c0", "'\x0c0"),
+        (" 좋다", " 좋다"),
     ],
 )
 def test_guards(cell: str, guarded: str) -> None:

@@ -13,8 +13,10 @@ import torch
 
 from core.errors import ModelError
 from sentiment.classifier import Classifier
+from sentiment.device import describe
 from sentiment.engines import load
 from sentiment.engines.agreement import Agreement, check_texts, measure, what_is_wrong
+from sentiment.engines.foreseen import UNCHECKED
 from sentiment.engines.forward import Forward, make_forward
 from sentiment.manifest import MANIFEST, Tolerance, parse_manifest
 from sentiment.text import is_blank, prepare
@@ -73,6 +75,31 @@ def test_auto_takes_the_next_and_says_why(version: Path, monkeypatch: pytest.Mon
     assert [entry["event"] for entry in logs] == ["engine_refused", "engine_chosen"]
     assert logs[1]["precision"] == "fp32"
     assert logs[1]["version"] == version.name
+
+
+def test_what_was_kept_of_the_check_is_told_without_a_load(
+    version: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+
+    def told(precision: str = "auto") -> str:
+        return describe("cpu", precision, "auto", str(version), str(cache))
+
+    assert told() == f"cpu, torch in bf16 (this CPU computes bf16 itself; {UNCHECKED})"
+    _spoil_bf16(monkeypatch)
+    facts = Classifier.load(version, device="cpu", cache=cache).facts
+    assert told() == f"cpu, torch in fp32 ({facts.why})"
+    assert "disagrees with fp32" in facts.why
+    with pytest.raises(ModelError, match=r"off by .* takes another"):
+        told("bf16")
+    monkeypatch.setattr(load, "make_forward", make_forward)
+    (kept,) = cache.glob("*/agreement-*.json")
+    kept.unlink()
+    Classifier.load(version, device="cpu", cache=cache)
+    assert told() == "cpu, torch in bf16 (this CPU computes bf16 itself)"
+    assert told("fp32") == "cpu, torch in fp32 (asked for)"
+    by_tune = describe("cpu", "bf16", "torch", str(version), str(cache), "tuned")
+    assert by_tune == "cpu, torch in bf16 (tuned)"
 
 
 def test_what_was_asked_for_is_refused_with_figures(

@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import unicodedata
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer, ElectraForSequenceClassification
 
 from core.errors import ModelError
 from sentiment.classifier import Classifier
-from sentiment.store import MANIFEST, record_file
+from sentiment.store import MANIFEST
 from sentiment.text import prepare
 from sentiment.windows import encode
-from tests.tiny_version import TEXTS, build_tiny_version
+from tests.tiny_version import TEXTS, build_tiny_version, name_in_manifest
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 LONG = " ".join(TEXTS * 4)
+
+# Says how many threads a chunk's prediction leaves behind. In fp32: a check would tokenize sooner.
+COUNT_THREADS = """
+import sys
+from pathlib import Path
+from sentiment.classifier import Classifier
+def count():
+    return len(list(Path("/proc/self/task").iterdir()))
+classifier = Classifier.load(Path(sys.argv[1]), device="cpu", precision="fp32", threads=1)
+before = count()
+classifier.predict([f"{n}번째 글" for n in range(500)])
+print(count() - before)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +91,51 @@ def test_equal_texts_are_computed_once_and_answered_each(classifier: Classifier)
     assert predictions.probabilities[2].tolist() != alike[0]
     apart = classifier.predict(TEXTS[:2])
     assert predictions.label_ids[[0, 2]].tolist() == apart.label_ids.tolist()
+
+
+class _Counting:
+    """A tokenizer that counts the calls for many texts, and how many those were."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self.calls: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
+
+    def encode_batch_fast(self, texts: list[str], **options: bool) -> Any:
+        self.calls.append(len(texts))
+        return self._tokenizer.encode_batch_fast(texts, **options)
+
+    def encode(self, *_arguments: object, **_options: object) -> NoReturn:
+        raise AssertionError("a text by itself")
+
+
+def test_a_whole_chunk_is_tokenized_by_one_call(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting = _Counting(classifier._tokenizer)
+    monkeypatch.setattr(classifier, "_tokenizer", counting)
+    texts = [f"{TEXTS[n % len(TEXTS)]} {n}" for n in range(4_096)]
+    assert len(classifier.predict(texts)) == 4_096
+    assert counting.calls == [4_096]
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core is one thread anyway")
+def test_one_thread_tokenizes_where_one_computes(version: Path) -> None:
+    kept = {name: value for name, value in os.environ.items() if "NUM_THREADS" not in name}
+    counted = subprocess.run(
+        [sys.executable, "-c", COUNT_THREADS, str(version)],
+        cwd=REPOSITORY,
+        env=kept,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert counted.returncode == 0, counted.stderr
+    assert (
+        int(counted.stdout.split()[-1]) <= 1
+    )  # the one that works while this process's own waits for it
 
 
 def test_work_is_told(classifier: Classifier) -> None:
@@ -138,9 +200,7 @@ def test_a_tokenizer_that_does_not_read_hangul_is_refused(tmp_path: Path) -> Non
     tokenizer = json.loads((broken / "tokenizer.json").read_text())
     tokenizer["normalizer"] |= {"lowercase": True, "strip_accents": True}
     (broken / "tokenizer.json").write_text(json.dumps(tokenizer))
-    manifest = json.loads((broken / MANIFEST).read_text())
-    manifest["files"]["tokenizer.json"] = record_file(broken / "tokenizer.json").model_dump()
-    (broken / MANIFEST).write_text(json.dumps(manifest))
+    name_in_manifest(broken, "tokenizer.json")
     with pytest.raises(ModelError, match="Hangul"):
         Classifier.load(broken, device="cpu")
 

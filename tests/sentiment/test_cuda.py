@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import structlog
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from core.errors import DeviceError
 from sentiment.batching import plan_batches
@@ -77,6 +79,39 @@ def test_it_says_what_the_library_says(
     assert len(calls) == len(batches)
 
 
+class _NoWaiting(TorchDispatchMode):
+    """Refuses what makes the host wait for the GPU: to see a number, or how many there are."""
+
+    WAITING = (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func.overloadpacket in self.WAITING:
+            raise AssertionError(f"{func} waits for the GPU")
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_host_waits_for_the_gpu_once_a_chunk(
+    windows: Windows, forward: Forward, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = _SmallGpu(forward, 10**6)
+    batches = plan_batches(windows.lengths, 100, 1_000)
+    back, waited = Tensor.cpu, []
+
+    def counted(tensor: Tensor, *arguments: Any) -> Tensor:
+        waited.append(tensor.shape)
+        return back(tensor, *arguments)
+
+    monkeypatch.setattr(Tensor, "cpu", counted)
+    with _NoWaiting():
+        found = _engine(gpu).compute(windows, batches)
+    assert np.abs(found - expected).max() < 1e-4
+    assert len(gpu.computed) == len(batches) > 3
+    assert {masked for _, masked in gpu.computed} == {True, False}
+    assert waited == [(len(windows), 3)]
+
+
 def test_nothing_is_masked_where_nothing_is_padded(windows: Windows, forward: Forward) -> None:
     gpu = _SmallGpu(forward, 10**6)
     alike = [np.flatnonzero(windows.lengths == length) for length in set(windows.lengths.tolist())]
@@ -106,8 +141,20 @@ def test_a_batch_that_does_not_fit_is_halved_and_so_are_those_of_later_chunks(
 def test_a_single_text_that_does_not_fit_ends_the_process(
     windows: Windows, forward: Forward
 ) -> None:
-    with pytest.raises(DeviceError, match="memory"):
+    with pytest.raises(DeviceError, match="a single text is more"):
         _engine(_SmallGpu(forward, 5)).compute(windows, [np.arange(len(windows))])
+
+
+@pytest.mark.parametrize("where", [(CudaEngine, "_send"), (torch, "cat")])
+def test_memory_that_is_short_outside_the_forward_pass_is_no_texts_fault(
+    windows: Windows, forward: Forward, monkeypatch: pytest.MonkeyPatch, where: tuple[object, str]
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(*where, full)
+    with pytest.raises(DeviceError, match="memory is full: something else holds it"):
+        _engine(forward).compute(windows, plan_batches(windows.lengths, 500, 100))
 
 
 @pytest.mark.parametrize(

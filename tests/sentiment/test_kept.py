@@ -10,6 +10,7 @@ import pytest
 from core.errors import StoreError
 from sentiment.engines.conversion import convert_aside
 from sentiment.engines.kept import Kept
+from sentiment.engines.making import being_made
 from sentiment.manifest import FileRecord, Manifest
 
 MANIFEST = Manifest(name="v1", padding_length=64, files={"a": FileRecord(sha256="1" * 64, bytes=1)})
@@ -60,3 +61,17 @@ def test_a_disk_without_room_is_said_before_a_minute_is_spent(
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
     with pytest.raises(StoreError, match="2 MB are free, a converted engine takes 3 MB"):
         convert_aside(tmp_path, tmp_path, "full")
+
+
+def test_what_is_being_made_is_seen_and_what_a_killed_process_left_is_not(tmp_path: Path) -> None:
+    assert being_made(tmp_path / "not there") is None
+    kept, seen = Kept(tmp_path, MANIFEST), []
+
+    def make(folder: Path) -> None:
+        seen.append(being_made(tmp_path))
+        _make(folder)
+
+    folder = kept.form("int8-openvino", make)
+    assert [name.partition(".")[0] for name in seen if name] == ["int8-openvino"]
+    (folder.parent / ".full.0123").mkdir()
+    assert being_made(tmp_path) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -13,7 +14,7 @@ import pytest
 
 from core.errors import InputError, ModelError, StoreError
 from sentiment.manifest import MANIFEST
-from sentiment.remote import RemoteVersions
+from sentiment.remote import RemoteVersions, shown_url
 from sentiment.store import Store, verify
 from tests.tiny_version import build_tiny_version
 
@@ -86,6 +87,21 @@ def test_damage_in_the_store_is_found_and_not_kept(
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.parametrize("outside", ["../config.json", "/tmp/config.json", "one/../config.json"])
+def test_a_manifest_that_names_a_file_outside_its_version_is_refused(
+    store: Store, url: str, version: Path, tmp_path: Path, outside: str
+) -> None:
+    manifest = json.loads((version / MANIFEST).read_text())
+    manifest["files"][outside] = manifest["files"]["config.json"]
+    for name in manifest["files"]:
+        if name != outside:
+            _write(url, f"one/{name}", (version / name).read_bytes())
+    _write(url, f"one/{MANIFEST}", json.dumps(manifest).encode())
+    with pytest.raises(ModelError, match="which no version holds"):
+        store.fetch("one")
+    assert list((tmp_path / "cache").rglob(MANIFEST)) == []
+
+
 def test_a_broken_manifest_in_the_store_is_said(store: Store, url: str, version: Path) -> None:
     _write(url, f"one/{MANIFEST}", b"{")
     with pytest.raises(ModelError, match="damaged"):
@@ -126,12 +142,36 @@ def test_a_url_that_nothing_here_can_open(address: str, version: Path, tmp_path:
         assert "\n" not in str(raised.value)
 
 
-def test_a_backend_that_fails_is_a_passing_error_without_the_password(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("s3://bucket/models", "s3://bucket/models"),
+        ("/srv/mo@dels?x", "/srv/mo@dels?x"),  # a directory
+        ("ftp://someone:secret@host:21/models", "ftp://host:21/models"),
+        ("ftp://someone:sec@ret@host/models", "ftp://host/models"),
+        ("ftp://someone:sec/ret@host/models", "ftp://host/models"),
+        ("ftp://someone:sec?ret@host/models", "ftp://…"),
+        ("ftp://someone:sec#ret@host/models", "ftp://…"),
+        ("https://host/models?token=secret", "https://host/models"),
+        ("https://host/models?token=sec@ret", "https://…"),
+        ("https://host/models#secret", "https://host/models"),
+        ("simplecache::ftp://someone:secret@host/models", "simplecache::ftp://host/models"),
+        ("zip://models::ftp://someone:secret@host/a.zip", "zip://host/a.zip"),
+    ],
+)
+def test_a_url_is_shown_without_what_is_secret_in_it(url: str, shown: str) -> None:
+    assert shown_url(url) == shown
+
+
+@pytest.mark.parametrize("between", ["", "@", "/", "?", "#", "/[", ":"])
+def test_a_backend_that_fails_tells_no_part_of_the_password(between: str, tmp_path: Path) -> None:
     # Nothing listens on port 9 of this machine; the library raises an error of its own.
-    store = Store("ftp://someone:secret@127.0.0.1:9/models", tmp_path / "cache")
-    with pytest.raises(StoreError, match=r"ftp://127\.0\.0\.1:9/models") as raised:
+    store = Store(f"ftp://someone:hun{between}ter2@127.0.0.1:9/models", tmp_path / "cache")
+    with pytest.raises((StoreError, InputError), match="model store ftp://") as raised:
         store.names()
-    assert "secret" not in str(raised.value)
+    told = "".join(traceback.format_exception(raised.value))
+    assert "hun" not in told
+    assert "ter2" not in told
 
 
 @pytest.mark.parametrize("number", [0, 2, None])

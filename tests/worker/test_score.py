@@ -13,12 +13,15 @@ from sqlalchemy import text
 from core.errors import DatabaseError, DeviceError, StoreError
 from core.holder import this_process
 from core.messages import ScoringKey
-from db import labels, scorings, versions
+from db import labels, scorings
 from db.engine import Engine, transaction
+from sentiment.classifier import Classifier
 from sentiment.engines.torch_cpu import TorchCpuEngine
-from sentiment.store import Store, verify
+from sentiment.store import Store
 from sentiment.windows import Windows
-from tests.crawls import load_posts
+from tests.conversions import KILLED, stand_in
+from tests.crawls import load_files, load_posts, posts, write_jsonl
+from tests.published import publish_version
 from tests.tiny_version import build_tiny_version
 from worker import score as score_module
 from worker.loaded import HowToLoad, LoadedVersions
@@ -32,17 +35,7 @@ def store(tmp_path: Path) -> Store:
 
 def _register(engine: Engine, store: Store, tmp_path: Path, name: str, seed: int) -> int:
     version = build_tiny_version(tmp_path / "made" / name, seed=seed)
-    store.publish(version, name)
-    with transaction(engine) as connection:
-        version_id = versions.register_version(
-            connection,
-            name=name,
-            store_path=name,
-            checksums=verify(version).checksums(),
-            metrics={},
-        )
-        versions.activate_version(connection, version_id)
-    return version_id
+    return publish_version(engine, store, version, name).id
 
 
 @pytest.fixture
@@ -103,6 +96,19 @@ def test_what_each_part_took_is_stored_with_the_scoring(
     assert all(part >= 0 for part in parts)
     assert row.compute_s > 0
     assert sum(parts) <= float(row.seconds) + 0.001
+
+
+def test_documents_of_one_text_are_computed_once_and_each_counted(
+    engine: Engine, scorer: Scorer, version_id: int, tmp_path: Path
+) -> None:
+    texts = ("정말 좋았다", "너무 지루했다")
+    rows = [post | {"text": texts[n % 2]} for n, post in enumerate(posts(20))]
+    load_files(engine, "blog", [write_jsonl(tmp_path / "reposts.jsonl", rows)])
+    assert scorer.score(ScoringKey(int(str(_one(engine, "select id from chunk"))), version_id))
+    assert _one(engine, "select documents || ' ' || texts from scoring_speed") == "20 2"
+    assert _one(engine, "select count(*) from label") == 20
+    assert _one(engine, "select sum(n) from scoring_daily") == 20
+    assert _one(engine, "select n_labelled from scoring") == 20
 
 
 def test_each_chunk_gets_the_version_that_its_message_names(
@@ -201,6 +207,45 @@ def test_a_broken_gpu_gives_the_chunk_back_and_ends_the_child(
     with pytest.raises(DeviceError, match="OutOfMemoryError"):
         scorer.score(key)
     assert _one(engine, "select state || tries from scoring") == "pending0"
+
+
+@pytest.mark.parametrize("claimable", [True, False])
+def test_a_gpu_that_breaks_while_a_version_loads_ends_the_child_with_a_claim_and_without(
+    engine: Engine,
+    scorer: Scorer,
+    key: ScoringKey,
+    monkeypatch: pytest.MonkeyPatch,
+    claimable: bool,
+) -> None:
+    def broken(*_arguments: object, **_keywords: object) -> None:
+        raise DeviceError("the GPU failed (AcceleratorError)")
+
+    if not claimable:
+        assert scorer.score(key)
+        scorer._loaded._loaded.clear()
+    monkeypatch.setattr(Classifier, "load", broken)
+    with pytest.raises(DeviceError, match="AcceleratorError"):
+        scorer.score(key)
+    state = "pending0" if claimable else "done0"
+    assert _one(engine, "select state || tries from scoring") == state
+
+
+def test_a_conversion_that_was_killed_costs_no_try(
+    engine: Engine,
+    store: Store,
+    key: ScoringKey,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("openvino")
+    pytest.importorskip("nncf")
+    stand_in(KILLED, tmp_path, monkeypatch)
+    how = HowToLoad("cpu", batch_tokens=256, threads=1, precision="int8", home=tmp_path)
+    loaded = LoadedVersions(engine, store, how)
+    scorer = Scorer(engine, loaded, holder=this_process(), timezone="Asia/Seoul")
+    assert not scorer.score(key)
+    assert _one(engine, "select state || tries || watched from scoring") == "pending0false"
+    assert "no memory" in str(_one(engine, "select reason from scoring"))
 
 
 def _due_now(engine: Engine) -> None:

@@ -72,6 +72,19 @@ def test_an_engine_that_is_not_there_is_left_out_and_says_why() -> None:
     assert [trial.refused for trial in trials[1:3]] == ["needs the extra"] * 2
 
 
+def test_what_was_fast_until_it_broke_is_not_taken() -> None:
+    def measure(candidates: Sequence[Candidate]) -> list[Trial]:
+        trials = _machine(_rate)(candidates)
+        return [
+            replace(t, refused="the GPU failed") if t.candidate.engine == "openvino" else t
+            for t in trials
+        ]
+
+    best, _trials = search(measure, cores=1, gpu=False)
+    assert best is not None
+    assert best.candidate.engine == "torch"
+
+
 def test_nothing_is_chosen_where_nothing_works() -> None:
     best, trials = search(_machine(lambda _candidate: "broken"), cores=2, gpu=False)
     assert best is None
