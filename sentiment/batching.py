@@ -13,13 +13,18 @@ WINDOW_OVERLAP = 16  # tokens that neighbouring windows share: no word is cut of
 Indices = NDArray[np.int64]
 
 
-def plan_batches(lengths: Indices, max_tokens: int, max_rows: int) -> list[Indices]:
+def plan_batches(
+    lengths: Indices, max_tokens: int, max_rows: int, *, few_shapes: bool = False
+) -> list[Indices]:
     """Cut rows, sorted by length, into batches that waste little on padding.
 
     Args:
         lengths: int64 [rows], tokens of each row, special tokens included.
         max_tokens: of a batch, padding included: rows times its longest row.
         max_rows: of a batch.
+        few_shapes: what is left for a last batch is cut into powers of two of rows. The others'
+            rows follow from their longest; the last one's are as chance has it, chunk by chunk,
+            and a library that keeps something of every shape it meets would grow by each.
 
     Returns:
         Index arrays that hold each row once, the longest rows first, so that memory peaks at the
@@ -35,9 +40,31 @@ def plan_batches(lengths: Indices, max_tokens: int, max_rows: int) -> list[Indic
     while start < len(order):
         longest = max(1, int(lengths[order[start]]))
         rows = max(1, min(max_rows, max_tokens // longest))
+        left = len(order) - start
+        if few_shapes and left < rows:
+            rows = 1 << (left.bit_length() - 1)
         batches.append(order[start : start + rows])
         start += rows
     return batches
+
+
+def round_widths(lengths: Indices, most: int) -> Indices:
+    """How wide rows are padded, if they are the longest of their batch: few widths for many rows.
+
+    Up to 32 tokens each length is a width of its own, then every second, from 64 on every fourth,
+    and so on: 16 in each doubling, at most a sixteenth more than the length.
+
+    Args:
+        lengths: int64 [rows], positive.
+        most: that is never passed, though a length is.
+
+    Example:
+        >>> round_widths(np.array([31, 33, 65, 130, 159]), 159).tolist()
+        [31, 34, 68, 136, 159]
+    """
+    doublings = np.log2(np.maximum(lengths, 1)).astype(np.int64)
+    step = 1 << np.maximum(doublings - 4, 0)
+    return np.maximum(lengths, np.minimum(-(-lengths // step) * step, most))
 
 
 def plan_windows(tokens: int, window: int, overlap: int) -> list[tuple[int, int]]:

@@ -93,6 +93,7 @@ class Classifier:
     ) -> None:
         self.facts = facts
         self.batch_tokens = batch_tokens
+        self._few_shapes = facts.device == "cpu"  # a GPU would wait for the launches of small ones
         self._engine = engine
         self._tokenizer = tokenizer
         self._padding_length = padding_length
@@ -181,7 +182,9 @@ class Classifier:
         places = np.array([place_of.setdefault(prepare(text), len(place_of)) for text in texts])
         prepared_at = time.perf_counter()
         windows = encode(self._tokenizer, list(place_of), self._padding_length)
-        batches = plan_batches(windows.lengths, self.batch_tokens, MAX_BATCH_ROWS)
+        batches = plan_batches(
+            *(windows.widths, self.batch_tokens, MAX_BATCH_ROWS), few_shapes=self._few_shapes
+        )
         tokenized_at = time.perf_counter()
         logits = self._engine.compute(windows, batches, on_batch)
         distinct = text_probabilities(logits, windows, len(place_of), self._temperature)
@@ -190,7 +193,7 @@ class Classifier:
             texts=len(place_of),
             windows=len(windows),
             tokens=int(windows.lengths.sum()),
-            padded_tokens=sum(len(rows) * int(windows.lengths[rows[0]]) for rows in batches),
+            padded_tokens=sum(len(rows) * int(windows.widths[rows[0]]) for rows in batches),
             prepare_s=prepared_at - start,
             tokenize_s=tokenized_at - prepared_at,
             compute_s=time.perf_counter() - tokenized_at,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from sentiment.batching import WINDOW_OVERLAP, plan_windows
+from sentiment.batching import WINDOW_OVERLAP, plan_windows, round_widths
 
 FRAME_TOKENS = ("[CLS]", "[SEP]", "[PAD]")  # around a window, and behind a short one
 SPECIAL_TOKENS = 2  # [CLS] and [SEP] around each window
@@ -25,12 +25,14 @@ class Windows:
 
     ids: int32 [tokens], [CLS] and [SEP] of each window included. starts, lengths: int64 [windows],
     where a window begins in `ids` and how many tokens it has. owners: int64 [windows], the text it
-    is of, ascending. pad: the id that stands for no token.
+    is of, ascending. widths: int64 [windows], how wide a batch is padded of which it is the
+    longest. pad: the id that stands for no token.
     """
 
     ids: Ids
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
+    widths: NDArray[np.int64]
     owners: NDArray[np.int64]
     pad: int
 
@@ -43,13 +45,13 @@ class Windows:
         return (self.lengths - SPECIAL_TOKENS).clip(1).astype(np.float64)
 
     def padded(self, rows: NDArray[np.int64]) -> Ids:
-        """The ids of some windows as one array: int32 [rows, longest], filled up with `pad`."""
+        """The ids of some windows as one array: int32 [rows, width], filled up with `pad`."""
         lengths = self.lengths[rows]
-        longest = int(lengths.max())
-        places = self.starts[rows, None] + np.arange(longest)
-        if int(lengths.min()) == longest:
+        width = int(self.widths[rows].max())
+        places = self.starts[rows, None] + np.arange(width)
+        if int(lengths.min()) == width:
             return np.asarray(self.ids[places], np.int32)
-        inside = np.arange(longest) < lengths[:, None]
+        inside = np.arange(width) < lengths[:, None]
         filled = np.where(inside, self.ids[np.where(inside, places, 0)], self.pad)
         return filled.astype(np.int32, copy=False)
 
@@ -73,7 +75,9 @@ def encode(tokenizer: Tokenizer, prepared: Sequence[str], padding_length: int) -
     framed[framed_starts], framed[framed_ends] = cls, sep
     within = np.arange(int(lengths.sum())) - np.repeat(_places_before(lengths), lengths)
     framed[inner] = tokens[np.repeat(starts, lengths) + within]
-    return Windows(framed, framed_starts, lengths + SPECIAL_TOKENS, owners, pad)
+    framed_lengths = lengths + SPECIAL_TOKENS
+    widths = round_widths(framed_lengths, padding_length)
+    return Windows(framed, framed_starts, framed_lengths, widths, owners, pad)
 
 
 def _tokenize(tokenizer: Tokenizer, prepared: Sequence[str]) -> tuple[Ids, NDArray[np.int64]]:

@@ -53,7 +53,7 @@ def check_texts_mark() -> str:
 
 def answers(engine: Engine, windows: Windows, batch_tokens: int) -> Probabilities:
     """What an engine says of texts: float64 [texts, 3]. At temperature 1, where it is sharpest."""
-    batches = plan_batches(windows.lengths, batch_tokens, len(windows))
+    batches = plan_batches(windows.widths, batch_tokens, len(windows))
     texts = int(windows.owners[-1]) + 1
     return text_probabilities(engine.compute(windows, batches), windows, texts, 1.0)
 

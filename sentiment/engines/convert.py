@@ -61,7 +61,7 @@ def convert(version: Path, target: Path, form: str) -> None:
         version, padding_length=manifest.padding_length, vocabulary=tokenizer.get_vocab_size()
     )
     windows = encode(tokenizer, [prepare(text) for text in check_texts()], manifest.padding_length)
-    batches = plan_batches(windows.lengths, CALIBRATION_TOKENS, len(windows))
+    batches = plan_batches(windows.widths, CALIBRATION_TOKENS, len(windows))
     example = torch.from_numpy(windows.padded(batches[-1]))
     with torch.inference_mode():
         made = openvino.convert_model(

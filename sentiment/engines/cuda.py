@@ -103,7 +103,7 @@ class CudaEngine:
         return found
 
     def _send(self, windows: Windows, batches: Sequence[Rows]) -> list[Tensor]:
-        """Ids of all batches on the device, each int32 [rows, longest], by one copy."""
+        """Ids of all batches on the device, each int32 [rows, width], by one copy."""
         padded = [windows.padded(rows) for rows in batches]
         total = sum(ids.size for ids in padded)
         buffer = self._buffer(total)
@@ -115,9 +115,7 @@ class CudaEngine:
             start += ids.size
         # The buffer is not written again before the chunk's end, which waits for the GPU.
         there = buffer[:total].to(self._device, non_blocking=True)
-        return [
-            there[at : at + rows * longest].view(rows, longest) for at, (rows, longest) in places
-        ]
+        return [there[at : at + rows * width].view(rows, width) for at, (rows, width) in places]
 
     def _buffer(self, tokens: int) -> Tensor:
         if len(self._pinned) < tokens:
@@ -138,8 +136,8 @@ class CudaEngine:
             parts = self._within(windows, rows)
         start = 0
         for part in parts:
-            longest = int(windows.lengths[part].max())
-            yield from self._batch(windows, part, ids[start : start + len(part), :longest])
+            width = int(windows.widths[part].max())
+            yield from self._batch(windows, part, ids[start : start + len(part), :width])
             start += len(part)
 
     def _try(self, windows: Windows, rows: Rows, ids: Tensor) -> Tensor | None:
@@ -157,7 +155,7 @@ class CudaEngine:
         """A batch, cut where it is larger than what was found to fit. The order of rows stays."""
         if self._most_tokens is None:
             return [rows]
-        cut = plan_batches(windows.lengths[rows], self._most_tokens, len(rows))
+        cut = plan_batches(windows.widths[rows], self._most_tokens, len(rows))
         return [rows[part] for part in cut]
 
     def _shrink(self, ids: Tensor) -> None:
