@@ -65,6 +65,19 @@ def test_every_table_and_view_is_explained(engine: Engine) -> None:
     assert list(silent) == ["alembic_version"]
 
 
+def test_every_column_of_every_view_is_explained_in_both_languages(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        found = connection.execute(
+            text(
+                "select relname || '.' || attname, coalesce(col_description(c.oid, attnum), '')"
+                " from pg_attribute join pg_class c on c.oid = attrelid"
+                " where relnamespace = 'public'::regnamespace and relkind = 'v' and attnum > 0"
+            )
+        ).all()
+    assert found
+    assert [column for column, words in found if " | " not in words] == []
+
+
 def test_every_constraint_has_a_name_of_ours(engine: Engine) -> None:
     with transaction(engine) as connection:
         unnamed = connection.scalars(

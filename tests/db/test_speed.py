@@ -61,17 +61,6 @@ def test_a_slow_night_can_be_explained_in_sql(
         ]
 
 
-def test_every_column_of_the_view_is_explained(engine: Engine) -> None:
-    with transaction(engine) as connection:
-        silent = connection.scalars(
-            text(
-                "select attname from pg_attribute where attrelid = 'scoring_speed'::regclass"
-                " and attnum > 0 and col_description(attrelid, attnum) is null"
-            )
-        ).all()
-    assert list(silent) == []
-
-
 def test_the_last_minutes_are_told_by_engine(
     engine: Engine, active_version: int, tmp_path: Path
 ) -> None:
