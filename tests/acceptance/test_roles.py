@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import psutil
 import pytest
 
+from db.engine import make_engine
+from sentiment.store import Store
 from tests.acceptance.command import Nifos, wait_until
 from tests.deployed import Deployed, deployed, passwords
 from tests.labelled import write_labelled
+from tests.nights import write_night
+from tests.published import publish_version
+from tests.tiny_version import build_tiny_version
 
 QUICKLY = ("--base", "starter", "--epochs", "1")
 
@@ -90,6 +97,66 @@ def test_every_process_does_its_work_with_no_more_than_its_rights(
     assert service.returncode == 0, err
     for secret in passwords().values():
         assert not any(secret in words for words in said)
+
+
+def test_nights_and_what_mends_take_no_more_than_a_producers_rights(
+    as_user: _Users, tmp_path: Path
+) -> None:
+    owner, producer, reader = as_user("owner", "producer"), as_user("producer"), as_user("reader")
+    assert owner("migrate").returncode == 0
+    today = dt.datetime.now(ZoneInfo("Asia/Seoul")).date()
+    write_night(tmp_path, today, 5)
+    _do(
+        producer,
+        *("nightly", "add", "blog", "--path", f"{tmp_path}/{{date}}/*.jsonl"),
+        *("--source", "blog", "--at", "00:00", "--from", today),
+    )
+    service = producer.start("scheduler")
+    taken = "select count(*) from night where state = 'done'"
+    wait_until(
+        "the night is taken in",
+        lambda: reader.scalar(taken) == 1 or service.poll() is not None,
+    )
+    assert service.poll() is None, service.communicate()
+    service.terminate()
+    assert service.wait(timeout=60) == 0, service.communicate()
+    for words in (
+        *(("nightly", "list"), ("nightly", "run", "blog"), ("nightly", "missing")),
+        ("nightly", "backfill", "blog", "--from", today, "--to", today),
+        *(("retry",), ("rejects", 1), ("status",), ("forget", 1, "--yes")),
+        ("nightly", "remove", "blog"),
+    ):
+        _do(producer, *words)
+    assert reader.scalar("select count(*) from document") == 0
+    _do(producer, "check")
+
+
+def test_versions_are_a_trainers_to_change(
+    as_user: _Users, servers_of_all: Deployed, tmp_path: Path
+) -> None:
+    owner, trainer, reader = as_user("owner"), as_user("trainer"), as_user("reader")
+    assert owner("migrate").returncode == 0
+    engine = make_engine(servers_of_all.database_url("trainer"))
+    store = Store(str(owner.home / "models"), tmp_path / "cache")
+    publish_version(engine, store, build_tiny_version(tmp_path / "made"), "other", active=False)
+    engine.dispose()
+    change = ("models", "activate", "other", "--force", "--why", "a trial")
+    for user in ("producer", "worker"):
+        refused = as_user(user)(*change)
+        assert refused.returncode == 1, refused.stdout
+        last = "nifos: PostgreSQL refused: permission denied for table version\n"
+        assert refused.stderr.endswith(last), refused.stderr
+        assert reader.scalar("select name from version where state = 'active'") == "starter"
+    for words in (("models", "list"), ("models", "show", "other"), change):
+        _do(trainer, *words)
+    assert reader.scalar("select name from version where state = 'active'") == "other"
+    _do(owner, "models", "rollback")
+    assert reader.scalar("select name from version where state = 'active'") == "starter"
+
+
+def _do(nifos: Nifos, *words: object) -> None:
+    done = nifos(*words)
+    assert done.returncode == 0, (words, done.stdout, done.stderr)
 
 
 def _words_of(parent: psutil.Process) -> str:
