@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import text
 
+from cli.embedded import EmbeddedServers
+from cli.embedded_postgres import SOCKET_NAME
 from core.messages import ScoringKey
 from db.engine import Engine, transaction
 from tests.acceptance.command import Nifos
+from tests.chaos.proxy import Proxy
 
 NOBODY = "127.0.0.1:9"
 
@@ -51,3 +55,25 @@ def test_a_service_that_is_away_is_exit_3_and_one_line(
     (line,) = done.stderr.splitlines()
     assert named in line
     assert "secret1" not in line
+
+
+@pytest.mark.parametrize("named", ["PostgreSQL", "Redis"])
+def test_a_service_that_takes_connections_and_says_nothing_is_exit_3_too(
+    nifos: Nifos, servers: EmbeddedServers, database_url: str, named: str
+) -> None:
+    folder = servers.redis_socket.parent
+    socket = folder / SOCKET_NAME if named == "PostgreSQL" else servers.redis_socket
+    with Proxy(socket) as proxy:
+        database = urlsplit(database_url).path
+        urls = {
+            "PostgreSQL": {
+                "NIFOS_DATABASE_URL": f"postgresql://postgres@127.0.0.1:{proxy.port}{database}"
+            },
+            "Redis": {"NIFOS_BROKER_URL": f"redis://127.0.0.1:{proxy.port}/0"},
+        }
+        assert nifos("check", **urls[named]).returncode == 0
+        proxy.swallow_new = True
+        done = nifos("check", **urls[named])
+    assert (done.returncode, done.stdout) == (3, "")
+    (line,) = done.stderr.splitlines()
+    assert named in line
