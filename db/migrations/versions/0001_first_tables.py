@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from db.migrations.explain import explain
+
 revision = "0001"
 down_revision = None
 
@@ -286,8 +288,7 @@ def upgrade() -> None:
     """Create everything."""
     for block in (TABLES, FUNCTIONS, VIEWS, READER):
         op.execute(block)
-    for what, words in COMMENTS.items():
-        op.execute(f"comment on {what} is '{words.replace(chr(39), chr(39) * 2)}'")
+    explain(COMMENTS)
 
 
 def downgrade() -> None:

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from db.migrations.explain import explain
+
 revision = "0002"
 down_revision = "0001"
 
@@ -124,8 +126,7 @@ def upgrade() -> None:
     """Change what intake writes."""
     for block in (TABLES, DOCUMENT_CHUNK, VIEWS):
         op.execute(block)
-    for what, words in COMMENTS.items():
-        op.execute(f"comment on {what} is '{words.replace(chr(39), chr(39) * 2)}'")
+    explain(COMMENTS)
 
 
 def downgrade() -> None:

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from db.migrations.explain import explain
+
 revision = "0003"
 down_revision = "0002"
 
@@ -77,8 +79,7 @@ def upgrade() -> None:
     """Create both tables and the view."""
     op.execute(TABLES)
     op.execute(VIEWS)
-    for what, words in COMMENTS.items():
-        op.execute(f"comment on {what} is '{words.replace(chr(39), chr(39) * 2)}'")
+    explain(COMMENTS)
 
 
 def downgrade() -> None:

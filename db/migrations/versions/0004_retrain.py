@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from db.migrations.explain import explain
+
 revision = "0004"
 down_revision = "0003"
 
@@ -134,8 +136,7 @@ def upgrade() -> None:
     """Extend versions and training runs; create activations and both views."""
     op.execute(TABLES)
     op.execute(VIEWS)
-    for what, words in COMMENTS.items():
-        op.execute(f"comment on {what} is '{words.replace(chr(39), chr(39) * 2)}'")
+    explain(COMMENTS)
 
 
 def downgrade() -> None:

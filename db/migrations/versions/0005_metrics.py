@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from db.migrations.explain import explain
+
 revision = "0005"
 down_revision = "0004"
 
@@ -148,8 +150,7 @@ def upgrade() -> None:
     """Change what a worker writes."""
     for block in (TABLES, LABEL_KEYS, VIEWS):
         op.execute(block)
-    for what, words in COMMENTS.items():
-        op.execute(f"comment on {what} is '{words.replace(chr(39), chr(39) * 2)}'")
+    explain(COMMENTS)
 
 
 def downgrade() -> None:

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from db.migrations.explain import explain
+
 revision = "0007"
 down_revision = "0006"
 
@@ -46,8 +48,7 @@ COMMENTS = {
 def upgrade() -> None:
     """Extend scorings, create suspects."""
     op.execute(TABLES)
-    for what, words in COMMENTS.items():
-        op.execute(f"comment on {what} is '{words.replace(chr(39), chr(39) * 2)}'")
+    explain(COMMENTS)
 
 
 def downgrade() -> None:

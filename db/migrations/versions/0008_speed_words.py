@@ -1,6 +1,6 @@
 """What the columns of the view `scoring_speed` say of themselves: all of them, and rightly."""
 
-from alembic import op
+from db.migrations.explain import explain
 
 revision = "0008"
 down_revision = "0007"
@@ -23,9 +23,7 @@ COMMENTS = {
 
 def upgrade() -> None:
     """Explain what was not: a view's columns do not inherit what is said of its tables'."""
-    for column, words in COMMENTS.items():
-        quoted = words.replace("'", "''")
-        op.execute(f"comment on column scoring_speed.{column} is '{quoted}'")
+    explain({f"column scoring_speed.{column}": words for column, words in COMMENTS.items()})
 
 
 def downgrade() -> None:

@@ -1,6 +1,6 @@
 """What the columns of the views say of themselves: all of them, for psql and for other tools."""
 
-from alembic import op
+from db.migrations.explain import explain
 
 revision = "0009"
 down_revision = "0008"
@@ -73,9 +73,7 @@ COMMENTS = {
 def upgrade() -> None:
     """Explain what was not."""
     for view, columns in COMMENTS.items():
-        for column, words in columns.items():
-            quoted = words.replace("'", "''")
-            op.execute(f"comment on column {view}.{column} is '{quoted}'")
+        explain({f"column {view}.{column}": words for column, words in columns.items()})
 
 
 def downgrade() -> None:
