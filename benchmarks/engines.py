@@ -29,8 +29,10 @@ def engines_here(device: str) -> list[tuple[str, str]]:
     return here
 
 
-def load(directory: Path, device: str, engine: str, precision: str, cache: Path) -> Classifier:
-    """A classifier of this engine, in one thread on a CPU.
+def load(
+    directory: Path, device: str, engine: str, precision: str, cache: Path, threads: int = 1
+) -> Classifier:
+    """A classifier of this engine, in so many threads on a CPU.
 
     Raises:
         SystemExit: another engine took its place; a benchmark must not measure that one.
@@ -40,7 +42,7 @@ def load(directory: Path, device: str, engine: str, precision: str, cache: Path)
         device=device,
         engine=engine,
         precision=precision,
-        threads=1 if device == "cpu" else None,
+        threads=threads if device == "cpu" else None,
         cache=cache,
     )
     if (classifier.facts.engine, classifier.facts.precision) != (engine, precision):
@@ -49,10 +51,10 @@ def load(directory: Path, device: str, engine: str, precision: str, cache: Path)
 
 
 def make_classifier(
-    directory: Path, device: str, engine: str, precision: str, cache: Path
+    directory: Path, device: str, engine: str, precision: str, cache: Path, threads: int = 1
 ) -> Callable[[list[str]], tuple[int, int]]:
     """A function that labels a chunk and says how many tokens it held, without padding and with."""
-    classifier = load(directory, device, engine, precision, cache)
+    classifier = load(directory, device, engine, precision, cache, threads)
 
     def label(texts: list[str]) -> tuple[int, int]:
         work = classifier.predict(texts).work

@@ -39,7 +39,8 @@ def list_sides(version: Path, device: str, processes: int, cache: Path) -> dict[
     Args:
         version: its directory.
         device: `cpu` or `cuda:N`.
-        processes: of ours on a CPU, one thread each.
+        processes: of ours on a CPU, one thread each; torch's are measured as one process with as
+            many threads too.
         cache: for converted engines.
     """
     cpu = device == "cpu"
@@ -72,7 +73,11 @@ def list_sides(version: Path, device: str, processes: int, cache: Path) -> dict[
     for engine, precision in engines_here(device):
         arguments = (version, device, engine, precision, cache)
         many = processes if cpu else 1
-        sides[f"ours: {engine} {precision}"] = Side(make_classifier, arguments, many, 1, precision)
+        name = f"ours: {engine} {precision}"
+        sides[name] = Side(make_classifier, arguments, many, 1, precision)
+        if many > 1 and engine == "torch":
+            threads = (*arguments, many)
+            sides[f"{name}, threads"] = Side(make_classifier, threads, 1, 1, precision)
     return sides
 
 
