@@ -60,7 +60,8 @@ def cache(version: Path, home: Path, tmp_path_factory: pytest.TempPathFactory) -
     cache = tmp_path_factory.mktemp("engines")
     child = subprocess.run(
         [sys.executable, "-c", WATCHED, str(version), str(cache)],
-        env={"PATH": os.environ["PATH"], "HOME": str(home), "OMP_NUM_THREADS": "1"},
+        env={name: os.environ.get(name, "") for name in ("PATH", "PYTHONPATH")}
+        | {"HOME": str(home), "OMP_NUM_THREADS": "1"},
         cwd=conversion.ROOT,
         capture_output=True,
         text=True,
