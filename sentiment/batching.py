@@ -64,7 +64,8 @@ def round_widths(lengths: Indices, most: int) -> Indices:
     """
     doublings = np.log2(np.maximum(lengths, 1)).astype(np.int64)
     step = 1 << np.maximum(doublings - 4, 0)
-    return np.maximum(lengths, np.minimum(-(-lengths // step) * step, most))
+    widths: Indices = np.maximum(lengths, np.minimum(-(-lengths // step) * step, most))
+    return widths
 
 
 def plan_windows(tokens: int, window: int, overlap: int) -> list[tuple[int, int]]:
