@@ -51,6 +51,7 @@ def test_it_needs_no_server(reviews_file: Path, tiny: Path, tmp_path: Path) -> N
     (only,) = json.loads(path.read_text())["rounds"]
     ours = only["ours: torch fp32"]
     assert ours["padding"] < only["pipeline(32), given order"]["padding"]
+    assert "ours: torch fp32, threads" in only  # one process with both
     assert only["pipeline(1)"]["padding"] == 0
     assert 0 < ours["flops"] < only["peak fp32"]["flops"]
-    assert len([line for line in done.stdout.splitlines() if line.startswith("|")]) == 2 + 8
+    assert len([line for line in done.stdout.splitlines() if line.startswith("|")]) == 2 + 9
