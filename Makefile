@@ -53,6 +53,7 @@ bench: $(READY) ## the benchmarks, about an hour; DATA=PATH: labelled reviews, T
 	$(BENCH).reposts --data '$(DATA)' --json $(BENCH_JSON)/reposts.json
 	$(BENCH).sql --data '$(DATA)' --json $(BENCH_JSON)/sql.json
 	$(BENCH).steady --data '$(DATA)' --json $(BENCH_JSON)/steady.json
+	$(BENCH).batch_shapes --data '$(DATA)' --json $(BENCH_JSON)/batch-shapes.json
 	$(BENCH).intake --data '$(DATA)' --json $(BENCH_JSON)/intake.json
 	$(BENCH).document_keys --data '$(DATA)' --json $(BENCH_JSON)/document-keys.json
 	$(BENCH).training --data '$(DATA)' --rows 10000 --json $(BENCH_JSON)/training.json

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from benchmarks import (
+    batch_shapes,
     document_keys,
     end_to_end,
     intake,
@@ -117,6 +118,15 @@ def test_steady_compares_the_first_block_with_the_last() -> None:
     assert len(blocks) == steady.BLOCKS
     assert (blocks[0]["documents_per_s"], blocks[0]["until"]) == (5.0, 30)  # the median of three
     assert blocks[-1]["tokens_per_s"] == pytest.approx(100 / 29)
+
+
+def test_batch_shapes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_shapes, "CHUNK", 40)
+    rows = bench(batch_shapes, "--rows", ROWS)
+    assert len(rows) == 3
+    for row in rows:
+        assert 0 < int(row["shapes after the first chunk"]) <= int(row["all"])
+        assert 0 <= float(row["padding"].rstrip("%")) < 90
 
 
 @pytest.mark.usefixtures("crews_here", "own_server")
