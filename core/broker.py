@@ -168,8 +168,8 @@ def _reason(error: BaseException) -> str:
             return f"its ACL: {cause}"
         if isinstance(cause, AuthenticationError):
             return "it refuses the user or the password"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
     return type(error).__name__
 
 

@@ -42,7 +42,7 @@ def doctor(json: AsJson = False) -> None:
         print_json({"parts": [finding.__dict__ for finding in findings]})
     else:
         rows = [(f.part, "works" if f.works else "PROBLEM", f.words) for f in findings]
-        stdout().print(make_table(("part", "", ""), rows))
+        stdout().print(make_table(("part", "state", "found"), rows))
     worst = max(finding.exit_code for finding in findings)
     if worst:
         raise typer.Exit(worst)
