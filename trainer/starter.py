@@ -14,12 +14,13 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from core.errors import InputError, NifosError
+from core.errors import ColumnsError, InputError, NifosError
 from sentiment import metrics
+from sentiment.manifest import MANIFEST
 from sentiment.store import Store
 from trainer.base import Base, load_base
 from trainer.base_directory import save_base
@@ -29,14 +30,15 @@ from trainer.card import write_card
 from trainer.class_bias import add_class_bias, fit_class_bias
 from trainer.corpus import read_corpus, read_rows
 from trainer.encoding import token_lengths
-from trainer.fit import FitProgress
+from trainer.fit import FitProgress, FitResult
+from trainer.grades import Grades, labels_as_grades, read_grades
 from trainer.new_model import NewModel, new_discriminator
 from trainer.pretrain import PretrainProgress, PretrainSettings, pretrain
 from trainer.report import CalibrationFacts, write_report
 from trainer.retrain_data import RetrainData
 from trainer.split import dataset_split
 from trainer.starter_facts import page_facts, training_facts
-from trainer.starter_fits import Lesson, fit_rows, publish_raw, score, teach
+from trainer.starter_fits import Lesson, fit_rows, publish_raw, score, teach, teach_further
 from trainer.workdir import hold_workdir, whole_file
 
 VALIDATION_SHARE = 0.02  # 13,000 reviews: macro-F1 to about half a point
@@ -56,6 +58,12 @@ class StarterSettings:
     """The teachers' share of what the fit is to say; 0: none."""
     teacher_epochs: float = 1.0
     """Of the teachers that read words; 0: spelling alone."""
+    grades: str = "rating"
+    """The column of the writers' own grades, which teach the second lesson; none: the labels do."""
+    second_epochs: float = 2.0
+    """Of the second lesson; 0: there is none."""
+    second_teacher: float = 0.9
+    """The teachers' share in it."""
     seed: int = 0
 
 
@@ -93,10 +101,9 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
     with hold_workdir(work, {"data": _sha256(data), "settings": how}):
         begun = _begun(work)
         _make_base(rows, work, settings)
-        new_base = partial(_base, work, settings)
+        new_base = partial(_base, work / "base", work, settings)
         lesson = Lesson(rows, new_base, work, settings.learning_rate, settings.seed, _tell_fit)
-        targets = teach(lesson, settings.teacher, settings.teacher_epochs)
-        result, base = fit_rows(lesson, None, targets, settings.epochs)
+        result, base = _learn(lesson, data, settings)
         raw = work / "raw"
         publish_raw(result, base, raw)
         bias = fit_class_bias(rows.label_ids("validation"), score(raw, rows.texts("validation")))
@@ -121,6 +128,30 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
             training=training,
         )
     shutil.rmtree(work)
+
+
+def _learn(lesson: Lesson, data: Path, settings: StarterSettings) -> tuple[FitResult, Base]:
+    """Two lessons, the second from where the first ended."""
+    first = lesson.work / "first"
+    if not (first / MANIFEST).exists():
+        targets = teach(lesson, settings.teacher, settings.teacher_epochs)
+        result, base = fit_rows(lesson, None, targets, settings.epochs)
+        if not settings.second_epochs:
+            return result, base
+        publish_raw(result, base, first)
+    grades = _grades(lesson.rows, data, settings.grades)
+    second = replace(lesson, new_base=partial(_base, first, lesson.work, settings))
+    targets = teach_further(second, first, grades, settings.second_teacher)
+    return fit_rows(second, None, targets, settings.second_epochs)
+
+
+def _grades(rows: RetrainData, data: Path, column: str) -> Grades:
+    texts, label_ids = rows.texts("train"), rows.label_ids("train")
+    try:
+        return read_grades(data, "text", column, texts, label_ids)
+    except ColumnsError:
+        _say(f"{data}: no column {column!r} of grades, the labels teach")
+        return labels_as_grades(label_ids)
 
 
 def _begun(work: Path) -> float:
@@ -150,9 +181,9 @@ def _make_base(rows: RetrainData, work: Path, settings: StarterSettings) -> None
         save_base(model, tokenizer, directory, {})
 
 
-def _base(work: Path, settings: StarterSettings) -> Base:
+def _base(directory: Path, work: Path, settings: StarterSettings) -> Base:
     store = Store(str(work / "no-versions"), work)
-    return load_base(str(work / "base"), store, dropout=settings.dropout, seed=settings.seed)
+    return load_base(str(directory), store, dropout=settings.dropout, seed=settings.seed)
 
 
 def _calibrate(version: Path, rows: RetrainData) -> CalibrationFacts:

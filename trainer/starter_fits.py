@@ -1,4 +1,4 @@
-"""The fits that make the starter: two that teach, on half the texts each, and the last."""
+"""The fits that make the starter: two that teach, on half the texts each, and two lessons."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from trainer.class_weights import resolve_class_weights
 from trainer.compare import Scoring, score_version
 from trainer.encoding import encode
 from trainer.fit import FitResult, FitSettings, OnProgress, train_with_early_stopping
+from trainer.grade_teacher import PARTS as GRADE_PARTS
+from trainer.grade_teacher import READINGS, grade_answers
+from trainer.grades import Grades
 from trainer.new_model import PADDING_LENGTH
 from trainer.publish import publish
 from trainer.retrain_data import RetrainData
@@ -111,6 +114,31 @@ def teach(lesson: Lesson, share: float, epochs: float) -> NDArray[np.float32] | 
             )
             answers[asked] = (answers[asked] + said) / 2
     return mix_targets(label_ids, answers, share)
+
+
+def teach_further(lesson: Lesson, first: Path, grades: Grades, share: float) -> NDArray[np.float32]:
+    """The targets of the second lesson: float32 [texts, labels].
+
+    By teachers of grades and, third of them, by what the first lesson ended with: that has learnt
+    from these texts, but from teachers' answers, and so hardly knows them by heart.
+
+    Args:
+        lesson: see there.
+        first: the version that the first lesson ended with.
+        grades: of the training texts.
+        share: of the teachers, beside the labels.
+    """
+    texts, work = lesson.rows.texts("train"), lesson.work
+    parts = split_parts(len(texts), lesson.seed, GRADE_PARTS)
+    answers = [
+        _kept(
+            work / f"grades-{place}.npy",
+            partial(grade_answers, texts, grades, parts, reading, lesson.seed),
+        )
+        for place, reading in enumerate(READINGS)
+    ]
+    answers.append(_kept(work / "first.npy", lambda: score(first, texts)))
+    return mix_targets(lesson.rows.label_ids("train"), np.mean(answers, axis=0), share)
 
 
 def publish_raw(result: FitResult, base: Base, target: Path) -> None:

@@ -28,9 +28,9 @@ INVERSE_PENALTY = 2.0
 MAX_ROUNDS = 15  # over the texts; more change nothing that shows
 
 
-def split_parts(texts: int, seed: int) -> NDArray[np.int64]:
-    """Which part each text is in, by chance: int64 [texts], 0 to `PARTS` - 1."""
-    return np.random.default_rng(seed).integers(0, PARTS, texts)
+def split_parts(texts: int, seed: int, parts: int = PARTS) -> NDArray[np.int64]:
+    """Which part each text is in, by chance: int64 [texts], 0 to `parts` - 1."""
+    return np.random.default_rng(seed).integers(0, parts, texts)
 
 
 def spelling_answers(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from core.errors import InputError
 from sentiment.classifier import Classifier
 from sentiment.labels import LABELS
 from sentiment.store import shipped_version, verify
@@ -20,8 +22,17 @@ WORDS = {"negative": "지루했다", "neutral": "그냥 그랬다", "positive": 
 def _write(path: Path, rows: int, first: int = 0) -> Path:
     labels = [list(WORDS)[n % 3] for n in range(rows)]
     texts = [f"{n + first}번째 이 영화는 {WORDS[label]} {n % 7}" for n, label in enumerate(labels)]
-    pd.DataFrame({"text": texts, "label": labels}).to_parquet(path)
+    stars = [1 + 4 * (n % 3) + n % 2 for n in range(rows)]
+    pd.DataFrame({"text": texts, "label": labels, "rating": stars}).to_parquet(path)
     return path
+
+
+def _never(*_: object) -> None:
+    raise AssertionError
+
+
+def _refuse(words: str, *_: object) -> None:
+    raise InputError(words)
 
 
 @pytest.mark.slow
@@ -34,6 +45,12 @@ def test_one_command_makes_a_version_with_its_card_and_page(
     output = tmp_path / "made"
     arguments = ["--data", str(data), "--output", str(output), "--epochs", "12"]
     arguments += ["--learning-rate", "0.002"]
+    # Broken off between its lessons, it goes on with the second.
+    with monkeypatch.context() as broken:
+        broken.setattr(starter, "read_grades", partial(_refuse, "no grades today"))
+        assert starter.main(arguments) == 2
+    assert not output.exists()
+    monkeypatch.setattr(starter, "teach", _never)
     assert starter.main(arguments) == 0
     manifest = verify(output)
     assert set(manifest.files) == {
