@@ -38,7 +38,15 @@ from trainer.report import CalibrationFacts, write_report
 from trainer.retrain_data import RetrainData
 from trainer.split import dataset_split
 from trainer.starter_facts import page_facts, training_facts
-from trainer.starter_fits import Lesson, fit_rows, publish_raw, score, teach, teach_further
+from trainer.starter_fits import (
+    Lesson,
+    average_weights,
+    fit_rows,
+    publish_raw,
+    score,
+    teach,
+    teach_further,
+)
 from trainer.workdir import hold_workdir, whole_file
 
 VALIDATION_SHARE = 0.02  # 13,000 reviews: macro-F1 to about half a point
@@ -59,11 +67,16 @@ class StarterSettings:
     teacher_epochs: float = 1.0
     """Of the teachers that read words; 0: spelling alone."""
     grades: str = "rating"
-    """The column of the writers' own grades, which teach the second lesson; none: the labels do."""
+    """The column of the writers' own grades, which teach the later lessons; none: the labels do."""
+    grade_rounds: int = 7
+    """Of the teachers of grades."""
     second_epochs: float = 2.0
     """Of the second lesson; 0: there is none."""
-    second_teacher: float = 0.9
-    """The teachers' share in it."""
+    third_epochs: float = 1.1
+    """Of the third; 0: there is none."""
+    third_learning_rate: float = 3e-4
+    later_teacher: float = 0.9
+    """The teachers' share in the later lessons."""
     seed: int = 0
 
 
@@ -95,6 +108,7 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
     corpus = read_corpus([data], text_column="text", label_column="label")
     held_out = read_rows([test], text_column="text", label_column="label")
     rows = RetrainData(corpus, dataset_split(corpus, validation=VALIDATION_SHARE, test=0.0), 0)
+    grades = _grades(rows, data, settings.grades)
     _say(f"{len(corpus.texts):,} texts {corpus.class_counts()}, {corpus.ties:,} ties left out")
     work = output.absolute().parent / f".{output.name}.work"  # found again by the same command
     how = asdict(MODEL) | asdict(settings)
@@ -103,7 +117,7 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
         _make_base(rows, work, settings)
         new_base = partial(_base, work / "base", work, settings)
         lesson = Lesson(rows, new_base, work, settings.learning_rate, settings.seed, _tell_fit)
-        result, base = _learn(lesson, data, settings)
+        result, base = _learn(lesson, grades, settings)
         raw = work / "raw"
         publish_raw(result, base, raw)
         bias = fit_class_bias(rows.label_ids("validation"), score(raw, rows.texts("validation")))
@@ -130,19 +144,30 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
     shutil.rmtree(work)
 
 
-def _learn(lesson: Lesson, data: Path, settings: StarterSettings) -> tuple[FitResult, Base]:
-    """Two lessons, the second from where the first ended."""
-    first = lesson.work / "first"
+def _learn(lesson: Lesson, grades: Grades, settings: StarterSettings) -> tuple[FitResult, Base]:
+    """Three lessons, each from where the one before ended, which is kept; the last two's mean."""
+    first, second = lesson.work / "lesson-1", lesson.work / "lesson-2"
     if not (first / MANIFEST).exists():
         targets = teach(lesson, settings.teacher, settings.teacher_epochs)
         result, base = fit_rows(lesson, None, targets, settings.epochs)
         if not settings.second_epochs:
             return result, base
         publish_raw(result, base, first)
-    grades = _grades(lesson.rows, data, settings.grades)
-    second = replace(lesson, new_base=partial(_base, first, lesson.work, settings))
-    targets = teach_further(second, first, grades, settings.second_teacher)
-    return fit_rows(second, None, targets, settings.second_epochs)
+    targets = teach_further(lesson, first, grades, settings.grade_rounds, settings.later_teacher)
+    if not (second / MANIFEST).exists():
+        here = replace(lesson, new_base=partial(_base, first, lesson.work, settings))
+        result, base = fit_rows(here, None, targets, settings.second_epochs)
+        if not settings.third_epochs:
+            return result, base
+        publish_raw(result, base, second)
+    here = replace(
+        lesson,
+        new_base=partial(_base, second, lesson.work, settings),
+        learning_rate=settings.third_learning_rate,
+    )
+    result, base = fit_rows(here, None, targets, settings.third_epochs)
+    average_weights(result.model, here.new_base().model)
+    return result, base
 
 
 def _grades(rows: RetrainData, data: Path, column: str) -> Grades:

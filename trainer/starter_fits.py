@@ -1,4 +1,4 @@
-"""The fits that make the starter: two that teach, on half the texts each, and two lessons."""
+"""The fits that make the starter: two that teach, on half the texts each, and the lessons."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from sentiment.metrics import Probabilities
 from trainer.base import Base
@@ -19,7 +20,6 @@ from trainer.class_weights import resolve_class_weights
 from trainer.compare import Scoring, score_version
 from trainer.encoding import encode
 from trainer.fit import FitResult, FitSettings, OnProgress, train_with_early_stopping
-from trainer.grade_teacher import PARTS as GRADE_PARTS
 from trainer.grade_teacher import READINGS, grade_answers
 from trainer.grades import Grades
 from trainer.new_model import PADDING_LENGTH
@@ -116,8 +116,10 @@ def teach(lesson: Lesson, share: float, epochs: float) -> NDArray[np.float32] | 
     return mix_targets(label_ids, answers, share)
 
 
-def teach_further(lesson: Lesson, first: Path, grades: Grades, share: float) -> NDArray[np.float32]:
-    """The targets of the second lesson: float32 [texts, labels].
+def teach_further(
+    lesson: Lesson, first: Path, grades: Grades, rounds: int, share: float
+) -> NDArray[np.float32]:
+    """The targets of a later lesson: float32 [texts, labels].
 
     By teachers of grades and, third of them, by what the first lesson ended with: that has learnt
     from these texts, but from teachers' answers, and so hardly knows them by heart.
@@ -126,19 +128,30 @@ def teach_further(lesson: Lesson, first: Path, grades: Grades, share: float) -> 
         lesson: see there.
         first: the version that the first lesson ended with.
         grades: of the training texts.
+        rounds: of the teachers of grades.
         share: of the teachers, beside the labels.
     """
     texts, work = lesson.rows.texts("train"), lesson.work
-    parts = split_parts(len(texts), lesson.seed, GRADE_PARTS)
     answers = [
         _kept(
             work / f"grades-{place}.npy",
-            partial(grade_answers, texts, grades, parts, reading, lesson.seed),
+            partial(grade_answers, texts, grades, reading, rounds, lesson.seed),
         )
         for place, reading in enumerate(READINGS)
     ]
     answers.append(_kept(work / "first.npy", lambda: score(first, texts)))
     return mix_targets(lesson.rows.label_ids("train"), np.mean(answers, axis=0), share)
+
+
+@torch.no_grad()
+def average_weights(model: nn.Module, other: nn.Module) -> None:
+    """Give a model the mean of its own weights and another's of the same shape.
+
+    Where one began to learn when the other ended, the mean says a little better than either
+    (Wortsman et al. 2022, "Model soups").
+    """
+    for ours, theirs in zip(model.parameters(), other.parameters(), strict=True):
+        ours.lerp_(theirs, 0.5)
 
 
 def publish_raw(result: FitResult, base: Base, target: Path) -> None:

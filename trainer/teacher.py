@@ -15,15 +15,12 @@ from warnings import catch_warnings, simplefilter
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from sentiment.labels import LABELS
+from trainer.character_runs import WITHIN_WORDS, read_runs
 
 PARTS = 2  # each is asked of teachers that learnt from the other
-RUN_CHARACTERS = (1, 4)
-MIN_TEXTS = 5  # a run seen in fewer says nothing
-MAX_RUNS = 400_000
 INVERSE_PENALTY = 2.0
 MAX_ROUNDS = 15  # over the texts; more change nothing that shows
 
@@ -47,7 +44,7 @@ def spelling_answers(
         float64 [texts, labels], rows summing to 1.
     """
     said = np.zeros((len(texts), len(LABELS)))
-    runs = _runs(len(texts)).fit_transform(texts)
+    runs = read_runs(texts, WITHIN_WORDS)
     for part in range(PARTS):
         asked = parts == part
         teacher = LogisticRegression(
@@ -72,14 +69,3 @@ def mix_targets(
     """
     labels = np.eye(len(LABELS))[label_ids]
     return np.asarray((1 - share) * labels + share * answers, np.float32)
-
-
-def _runs(texts: int) -> TfidfVectorizer:
-    return TfidfVectorizer(
-        analyzer="char_wb",
-        ngram_range=RUN_CHARACTERS,
-        min_df=min(MIN_TEXTS, 1 + texts // 1_000),
-        max_features=MAX_RUNS,
-        sublinear_tf=True,
-        dtype=np.float32,
-    )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from core.errors import InputError
+from core.errors import StoreError
 from sentiment.classifier import Classifier
 from sentiment.labels import LABELS
 from sentiment.store import shipped_version, verify
@@ -31,8 +30,8 @@ def _never(*_: object) -> None:
     raise AssertionError
 
 
-def _refuse(words: str, *_: object) -> None:
-    raise InputError(words)
+def _break_off(*_: object) -> None:
+    raise StoreError("the disk is full")
 
 
 @pytest.mark.slow
@@ -47,8 +46,8 @@ def test_one_command_makes_a_version_with_its_card_and_page(
     arguments += ["--learning-rate", "0.002"]
     # Broken off between its lessons, it goes on with the second.
     with monkeypatch.context() as broken:
-        broken.setattr(starter, "read_grades", partial(_refuse, "no grades today"))
-        assert starter.main(arguments) == 2
+        broken.setattr(starter, "teach_further", _break_off)
+        assert starter.main(arguments) == StoreError.exit_code
     assert not output.exists()
     monkeypatch.setattr(starter, "teach", _never)
     assert starter.main(arguments) == 0
@@ -73,6 +72,19 @@ def test_one_command_makes_a_version_with_its_card_and_page(
     assert str(manifest.metrics["macro_f1"]) in card
     assert "{" not in card
     assert [path.name for path in tmp_path.iterdir() if "work" in path.name] == []
+
+
+def test_a_text_without_a_grade_is_told_before_anything_is_fitted(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = _write(tmp_path / "train.parquet", 1_500)
+    rows = pd.read_parquet(data)
+    rows.loc[rows.index % 7 == 0, "rating"] = None
+    rows.to_parquet(data)
+    _write(tmp_path / "test.parquet", 90, first=2_000)
+    assert starter.main(["--data", str(data), "--output", str(tmp_path / "made")]) == 2
+    assert "texts have nothing in column 'rating'" in capfd.readouterr().err
+    assert not list(tmp_path.glob(".made*"))
 
 
 def test_what_cannot_be_made_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
