@@ -101,6 +101,11 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
     """
     if output.exists():
         raise InputError(f"{output} exists already: versions never change")
+    if settings.third_epochs and not settings.second_epochs:
+        raise InputError("a third lesson goes on from a second one: give --third-epochs 0 too")
+    for path in (data, test):
+        if not path.exists():
+            raise InputError(f"{path}: no such file")
     if test == data:
         raise InputError(
             f"{data}: it cannot be trained on and tested by; name other rows by --test"
@@ -119,11 +124,7 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
         lesson = Lesson(rows, new_base, work, settings.learning_rate, settings.seed, _tell_fit)
         result, base = _learn(lesson, grades, settings)
         raw = work / "raw"
-        publish_raw(result, base, raw)
-        bias = fit_class_bias(rows.label_ids("validation"), score(raw, rows.texts("validation")))
-        add_class_bias(result.model, bias)
-        publish_raw(result, base, raw)
-        how["bias"] = [round(float(value), 1) + 0.0 for value in bias]
+        how["bias"] = _adjust(result, base, raw, rows)
         calibration = _calibrate(raw, rows)
         said = apply_temperature(score(raw, held_out[0]), calibration.temperature)
         measured = metrics.summarize(held_out[1], said)
@@ -168,6 +169,15 @@ def _learn(lesson: Lesson, grades: Grades, settings: StarterSettings) -> tuple[F
     result, base = fit_rows(here, None, targets, settings.third_epochs)
     average_weights(result.model, here.new_base().model)
     return result, base
+
+
+def _adjust(result: FitResult, base: Base, raw: Path, rows: RetrainData) -> list[float]:
+    """Write `raw`, its head with a bias a class, which is returned, found on validation."""
+    publish_raw(result, base, raw)
+    bias = fit_class_bias(rows.label_ids("validation"), score(raw, rows.texts("validation")))
+    add_class_bias(result.model, bias)
+    publish_raw(result, base, raw)
+    return [round(float(value), 1) + 0.0 for value in bias]
 
 
 def _grades(rows: RetrainData, data: Path, column: str) -> Grades:

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
+from numpy.typing import NDArray
 
 from core.errors import StoreError
 from sentiment.classifier import Classifier
 from sentiment.labels import LABELS
 from sentiment.store import shipped_version, verify
 from trainer import starter
+from trainer.base import Base
+from trainer.corpus import read_corpus
+from trainer.fit import FitResult
+from trainer.grades import labels_as_grades
 from trainer.new_model import NewModel
+from trainer.retrain_data import RetrainData
+from trainer.split import dataset_split
+from trainer.starter_fits import Lesson
+
+Targets = NDArray[np.float32]
 
 WORDS = {"negative": "지루했다", "neutral": "그냥 그랬다", "positive": "정말 재미있었다"}
 
@@ -74,6 +87,43 @@ def test_one_command_makes_a_version_with_its_card_and_page(
     assert [path.name for path in tmp_path.iterdir() if "work" in path.name] == []
 
 
+def test_each_lesson_begins_where_the_one_before_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starter, "MODEL", NewModel(1, 64, 32, 300))
+    corpus = read_corpus(
+        [_write(tmp_path / "train.parquet", 600)], text_column="text", label_column="label"
+    )
+    rows = RetrainData(corpus, dataset_split(corpus, validation=0.1, test=0.0), 0)
+    texts = len(rows.texts("train"))
+    settings = starter.StarterSettings()
+    starter._make_base(rows, tmp_path, settings)
+    began: list[float] = []
+    rates: list[float] = []
+
+    def fit(lesson: Lesson, _: None, targets: Targets, epochs: float) -> tuple[FitResult, Base]:
+        base = lesson.new_base()
+        bias = base.model.classifier.out_proj.bias
+        began.append(float(bias[0].detach()))
+        rates.append(lesson.learning_rate)
+        assert len(targets) == texts
+        with torch.no_grad():
+            bias += 1.0
+        return FitResult(base.model, 1, 1.0, 0.5, 1, 1.0, []), base
+
+    said = np.ones((texts, 3), np.float32) / 3
+    monkeypatch.setattr(starter, "fit_rows", fit)
+    monkeypatch.setattr(starter, "teach", lambda *_: said)
+    monkeypatch.setattr(starter, "teach_further", lambda *_: said)
+    new_base = partial(starter._base, tmp_path / "base", tmp_path, settings)
+    lesson = Lesson(rows, new_base, tmp_path, settings.learning_rate, 0, lambda _: None)
+    result, _ = starter._learn(lesson, labels_as_grades(rows.label_ids("train")), settings)
+    assert np.diff(began).round(2).tolist() == [1.0, 1.0]
+    assert rates == [*[settings.learning_rate] * 2, settings.third_learning_rate]
+    ended = float(result.model.classifier.out_proj.bias[0].detach())
+    assert round(ended - began[0], 2) == 2.5  # halfway between the second's end and the third's
+
+
 def test_a_text_without_a_grade_is_told_before_anything_is_fitted(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,6 +143,11 @@ def test_what_cannot_be_made_is_one_line(tmp_path: Path, capfd: pytest.CaptureFi
         (["--data", str(data), "--output", str(tmp_path)], "exists already"),
         (["--data", str(data), "--output", str(tmp_path / "new")], "name other rows by --test"),
         (["--data", "no-train.parquet", "--output", str(tmp_path / "new")], "no such file"),
+        (["--data", "none.parquet", "--output", str(tmp_path / "new")], "no such file"),
+        (
+            ["--data", str(data), "--output", str(tmp_path / "new"), "--second-epochs", "0"],
+            "give --third-epochs 0 too",
+        ),
     ]
     for arguments, words in wrong:
         assert starter.main(arguments) == 2
