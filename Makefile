@@ -47,7 +47,7 @@ BENCH = $(BIN)/python -m benchmarks
 BENCH_JSON := build/benchmarks
 bench: $(READY) ## the benchmarks, about an hour; DATA=PATH: labelled reviews, TEST=PATH: some never trained on
 	@$(if $(DATA),mkdir -p $(BENCH_JSON),echo "name labelled reviews: make bench DATA=PATH [TEST=PATH]"; exit 2)
-	$(BENCH).inference --data '$(DATA)' --shape base --json $(BENCH_JSON)/inference-base.json
+	$(BENCH).inference --data '$(DATA)' --shape base --rows 4096 --json $(BENCH_JSON)/inference-base.json
 	$(BENCH).inference --data '$(DATA)' --shape starter --json $(BENCH_JSON)/inference-starter.json
 	$(BENCH).end_to_end --data '$(DATA)' --json $(BENCH_JSON)/end-to-end.json
 	$(BENCH).reposts --data '$(DATA)' --json $(BENCH_JSON)/reposts.json
