@@ -13,6 +13,7 @@ COVERED_RATIO = 0.95
 MIN_PADDING_LENGTH = 8  # what a manifest takes: windows of fewer tokens would say nothing
 
 MAX_BARS = 150  # of the histogram; more cannot be told apart
+ROOM_FOR_WORDS = 0.12  # above the highest bar: the marks' words stand there
 
 
 def choose_padding_length(lengths: NDArray[np.int64], ratio: float = COVERED_RATIO) -> int:
@@ -82,5 +83,7 @@ def plot_padding_length(lengths: NDArray[np.int64], padding_length: int) -> go.F
         )
     style(figure, title="토큰 길이 분포", height=380)
     figure.update_xaxes(title_text="토큰 수", tickformat=",d")
-    figure.update_yaxes(title_text="문서 수", **whole_ticks(int(counts.max())))
+    highest = int(counts.max())
+    room = [0, highest * (1 + ROOM_FOR_WORDS)]
+    figure.update_yaxes(title_text="문서 수", range=room, **whole_ticks(highest))
     return figure

@@ -39,6 +39,21 @@ _SETTINGS_KO = {
     "seed": "난수 시드",
     "device": "장치",
     "data": "데이터",
+    # Of the starter's page.
+    "layers": "층 수",
+    "width": "은닉 크기",
+    "embedding": "단어 벡터 크기",
+    "vocabulary": "어휘 크기",
+    "passes": "사전 학습 에폭",
+    "teacher": "교사 답의 비중",
+    "teacher_epochs": "단어를 읽는 교사의 에폭",
+    "grades": "평점 열",
+    "grade_rounds": "평점 교사의 회차",
+    "second_epochs": "둘째 학습의 에폭",
+    "third_epochs": "셋째 학습의 에폭",
+    "third_learning_rate": "셋째 학습의 학습률",
+    "later_teacher": "둘째·셋째 학습에서 교사 답의 비중",
+    "bias": "클래스별 편향",
 }
 _STAGES_KO = {
     "data": "데이터 준비",

@@ -57,6 +57,13 @@ def test_the_histogram_counts_every_text_on_its_side(spread: int) -> None:
     assert [shape.x0 for shape in figure.layout.shapes] == [lengths.min(), lengths.max()]
 
 
+def test_the_words_of_the_marks_stand_above_the_bars() -> None:
+    figure = plot_padding_length(np.array([3] * 50 + [9] * 40), 9)
+    bottom, top = figure.layout.yaxis.range
+    assert bottom == 0
+    assert top > 1.1 * 50
+
+
 def test_at_ratio_one_nothing_is_over_it() -> None:
     lengths = np.array([3, 3, 4, 9])
     within, over = plot_padding_length(lengths, choose_padding_length(lengths, 1.0)).data

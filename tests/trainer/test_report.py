@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from tests.report_facts import ACTIVE, CANDIDATE, FLIPS, TRUTH, report_input, so
 from trainer.evidence import Flip, HeldOut, Sample
 from trainer.report import ReportInput, write_report
 from trainer.report_html import LONGEST_TEXT, duration, escape
+from trainer.request import RetrainRequest
+from trainer.starter import MODEL, StarterSettings
 
 VOID = {"meta", "link"}
 HOSTILE = [
@@ -277,6 +279,14 @@ def test_what_is_missing_is_said_in_a_sentence(
 ) -> None:
     said = [e.text for e in read(**changes).named("p", section)]
     assert any(text.startswith(words) for text in said), said
+
+
+def test_every_setting_has_a_korean_name(read: Read) -> None:
+    chosen = asdict(StarterSettings()) | asdict(MODEL) | {"bias": [0.1]}
+    for keys in (set(RetrainRequest.model_fields) - {"base"}, set(chosen)):
+        rows = read(settings=dict.fromkeys(keys, 1)).rows("settings")
+        assert len(rows) >= len(keys)
+        assert not {cell for row in rows for cell in row} & keys
 
 
 def test_without_an_active_version_the_candidates_own_shares_are_shown(read: Read) -> None:
