@@ -31,7 +31,8 @@ def fit_word_vectors(
 ) -> Tensor:
     """Count, weigh and factorise.
 
-    It takes some 10 bytes for each pair of words of the vocabulary: 6 GB for 24,000 words.
+    Only pairs that occur are kept, some 40 bytes each while they are counted: 2 GB for 38 million
+    neighbours, however many words there are.
 
     Args:
         windows: token ids of each text.
@@ -51,30 +52,39 @@ def fit_word_vectors(
         vectors = left[:, :width] * values[:width].sqrt()
         size = vectors.pow(2).mean(dim=1, keepdim=True).sqrt()
         unknown = torch.randn(vocabulary, width)
-        return torch.where(size > 0, vectors / size.clamp(min=1e-12), unknown) * SCALE
+        told = torch.sparse.sum(information, dim=1).to_dense()[:, None] > 0
+        return torch.where(told, vectors / size.clamp(min=1e-12), unknown) * SCALE
 
 
 def _count_pairs(
     windows: Sequence[NDArray[np.int32]], vocabulary: int, special_ids: Sequence[int]
 ) -> Tensor:
-    """How often two words stand near one another: float32 [vocabulary, vocabulary]."""
+    """How often two words stand near one another: sparse float32 [vocabulary, vocabulary]."""
     tokens = np.concatenate(windows).astype(np.int64)
     owners = np.repeat(np.arange(len(windows)), [len(ids) for ids in windows])
     words = ~np.isin(tokens, special_ids)
-    counts = torch.zeros(vocabulary * vocabulary)
+    pairs, weights = [], []
     for distance in range(1, CONTEXT_WORDS + 1):
         near = (owners[distance:] == owners[:-distance]) & words[distance:] & words[:-distance]
-        pairs = tokens[:-distance][near] * vocabulary + tokens[distance:][near]
-        weights = torch.full((len(pairs),), 1.0 / distance)
-        counts.index_add_(0, torch.from_numpy(pairs), weights)
-    square = counts.view(vocabulary, vocabulary)
-    return square + square.T
+        pairs.append(np.stack([tokens[:-distance][near], tokens[distance:][near]]))
+        weights.append(np.full(pairs[-1].shape[1], 1.0 / distance, np.float32))
+    counts = torch.sparse_coo_tensor(
+        torch.from_numpy(np.concatenate(pairs, axis=1)),
+        torch.from_numpy(np.concatenate(weights)),
+        (vocabulary, vocabulary),
+        check_invariants=False,
+    ).coalesce()
+    return (counts + counts.t()).coalesce()
 
 
 def _mutual_information(counts: Tensor) -> Tensor:
-    """Its positive part, in place."""
-    words = counts.sum(dim=1)
+    """Its positive part: sparse float32 [vocabulary, vocabulary]."""
+    words = torch.sparse.sum(counts, dim=1).to_dense()
     contexts = words**CONTEXT_POWER
-    counts.mul_(contexts.sum())
-    counts.div_(words.clamp(min=1e-9)[:, None]).div_(contexts.clamp(min=1e-9)[None, :])
-    return counts.clamp_(min=1.0).log_()
+    left, right = counts.indices()
+    expected = words[left] * contexts[right] / contexts.sum()
+    information = (counts.values() / expected).clamp(min=1.0).log()
+    told = information > 0
+    return torch.sparse_coo_tensor(
+        counts.indices()[:, told], information[told], counts.shape, check_invariants=False
+    ).coalesce()
