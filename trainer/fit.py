@@ -43,7 +43,9 @@ class FitSettings:
     """Rows of one step; how many of them are computed at once is found out."""
     evaluations_per_epoch: int = 1
     patience: int = 3
-    """Evaluations without a better macro-F1 before it stops."""
+    """Evaluations without a better one before it stops."""
+    best_by: Literal["macro_f1", "loss"] = "macro_f1"
+    """What makes an evaluation the best: the highest macro-F1, or the lowest loss."""
     schedule: Literal["reduce_lr_on_plateau", "linear", "cosine"] = "reduce_lr_on_plateau"
     warmup_steps: int = 0
     """Not for the plateau schedule, which has none."""
@@ -146,7 +148,6 @@ def train_with_early_stopping(
             "global_step": state.global_step,
             "epoch": state.epoch,
             "best_global_step": state.best_global_step,
-            "best_metric": state.best_metric,
             "log_history": state.log_history,
         },
         resumed=checkpoints.resumed(),
@@ -156,6 +157,7 @@ def train_with_early_stopping(
 
 def _arguments(settings: FitSettings, directory: Path, device: torch.device) -> TrainingArguments:
     plateau = settings.schedule == "reduce_lr_on_plateau"
+    rises = settings.best_by == "macro_f1"
     return training_arguments(
         directory,
         device,
@@ -165,9 +167,11 @@ def _arguments(settings: FitSettings, directory: Path, device: torch.device) -> 
         per_device_eval_batch_size=settings.batch_rows * 2,
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.schedule,
-        # The library's plateau waits ten evaluations for a smaller value; ours is to be larger,
-        # and one evaluation without a gain is enough, before early stopping's three.
-        lr_scheduler_kwargs={"mode": "max", "patience": 1, "factor": 0.5} if plateau else {},
+        # The library's plateau waits ten evaluations for a smaller value; ours is mostly to be
+        # larger, and one evaluation without a gain is enough, before early stopping's three.
+        lr_scheduler_kwargs=(
+            {"mode": "max" if rises else "min", "patience": 1, "factor": 0.5} if plateau else {}
+        ),
         warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
         # `Flow` decides when; these say that it happens.
@@ -176,8 +180,8 @@ def _arguments(settings: FitSettings, directory: Path, device: torch.device) -> 
         eval_steps=1,
         save_steps=1,
         load_best_model_at_end=True,
-        metric_for_best_model="macro_f1",
-        greater_is_better=True,
+        metric_for_best_model=settings.best_by,
+        greater_is_better=rises,
         # Else early stopping begins to count anew when a fit goes on.
         restore_callback_states_from_checkpoint=True,
     )
@@ -206,13 +210,14 @@ def _result(
 ) -> FitResult:
     history = clean_history(state["log_history"])
     best_step = int(state["best_global_step"] or state["global_step"])
-    best_epochs = [record["epoch"] for record in history if record["step"] == best_step]
+    best = [record for record in history if record["step"] == best_step]
+    scores = [record["eval_macro_f1"] for record in best if "eval_macro_f1" in record]
     model.eval().cpu()
     return FitResult(
         model=model,
         best_step=best_step,
-        best_epoch=float(best_epochs[-1]) if best_epochs else float(state["epoch"]),
-        best_macro_f1=float(state["best_metric"] or 0.0),
+        best_epoch=float(best[-1]["epoch"] if best else state["epoch"]),
+        best_macro_f1=float(scores[-1] if scores else 0.0),
         stopped_step=int(state["global_step"]),
         stopped_epoch=float(state["epoch"]),
         history=history,

@@ -127,6 +127,17 @@ def test_it_stops_early_with_the_best_weights_and_not_the_last(tmp_path: Path) -
         assert torch.equal(value, saboteur.best[name]), name
 
 
+def test_the_best_by_loss_may_be_another_than_by_macro_f1(tmp_path: Path) -> None:
+    settings = dataclasses.replace(SETTINGS, epochs=8, patience=8, best_by="loss")
+    result = _fit(tmp_path, settings)
+    evaluations = _evaluations(result)
+    best = min(evaluations, key=lambda record: record["eval_loss"])
+    assert (result.best_step, result.best_macro_f1) == (best["step"], best["eval_macro_f1"])
+    # It tells all labels right before it is as sure as it gets.
+    first = max(evaluations, key=lambda record: record["eval_macro_f1"])
+    assert first["step"] < best["step"]
+
+
 def test_the_learning_rate_falls_before_it_stops(tmp_path: Path) -> None:
     parts = make_parts()
     settings = dataclasses.replace(SETTINGS, learning_rate=2e-3, epochs=20, patience=3)
