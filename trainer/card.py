@@ -29,6 +29,7 @@ def write_card(metrics: Mapping[str, Any], training: Mapping[str, Any]) -> str:
         **{key: training[key] for key in facts},
         classes=classes,
         vocabulary=training["settings"]["vocabulary"],
+        fourth_vocabulary=training["settings"]["fourth_vocabulary"],
         temperature=training["temperature"],
         settings=f"Settings: {settings}; best of its evaluations at step {training['best_step']}.",
         test_rows=metrics["rows"],

@@ -52,7 +52,9 @@ _SETTINGS_KO = {
     "second_epochs": "둘째 학습의 에폭",
     "third_epochs": "셋째 학습의 에폭",
     "third_learning_rate": "셋째 학습의 학습률",
-    "later_teacher": "둘째·셋째 학습에서 교사 답의 비중",
+    "fourth_vocabulary": "넷째 학습의 어휘 크기",
+    "fourth_epochs": "넷째 학습의 에폭",
+    "later_teacher": "둘째 학습부터 교사 답의 비중",
     "bias": "클래스별 편향",
 }
 _STAGES_KO = {

@@ -14,15 +14,13 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from core.errors import ColumnsError, InputError, NifosError
 from sentiment import metrics
-from sentiment.manifest import MANIFEST
-from sentiment.store import Store
-from trainer.base import Base, load_base
+from trainer.base import Base
 from trainer.base_directory import save_base
 from trainer.calibration import apply_temperature, fit_temperature
 from trainer.candidate import write_version
@@ -40,44 +38,14 @@ from trainer.split import dataset_split
 from trainer.starter_facts import page_facts, training_facts
 from trainer.starter_fits import (
     Lesson,
-    average_weights,
-    fit_rows,
     publish_raw,
     score,
-    teach,
-    teach_further,
 )
+from trainer.starter_lessons import StarterSettings, base_of, learn
 from trainer.workdir import hold_workdir, whole_file
 
 VALIDATION_SHARE = 0.02  # 13,000 reviews: macro-F1 to about half a point
 MODEL = NewModel(layers=3, width=256, embedding=256, vocabulary=16_000)
-
-
-@dataclass(frozen=True)
-class StarterSettings:
-    """What the command line chooses."""
-
-    passes: float = 0.0
-    """Of the pre-training; 0: none."""
-    epochs: float = 1.5
-    learning_rate: float = 5e-4
-    dropout: float = 0.0
-    teacher: float = 0.8
-    """The teachers' share of what the fit is to say; 0: none."""
-    teacher_epochs: float = 1.0
-    """Of the teachers that read words; 0: spelling alone."""
-    grades: str = "rating"
-    """The column of the writers' own grades, which teach the later lessons; none: the labels do."""
-    grade_rounds: int = 7
-    """Of the teachers of grades."""
-    second_epochs: float = 2.0
-    """Of the second lesson; 0: there is none."""
-    third_epochs: float = 1.1
-    """Of the third; 0: there is none."""
-    third_learning_rate: float = 3e-4
-    later_teacher: float = 0.9
-    """The teachers' share in the later lessons."""
-    seed: int = 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,8 +69,7 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
     """
     if output.exists():
         raise InputError(f"{output} exists already: versions never change")
-    if settings.third_epochs and not settings.second_epochs:
-        raise InputError("a third lesson goes on from a second one: give --third-epochs 0 too")
+    settings.check()
     for path in (data, test):
         if not path.exists():
             raise InputError(f"{path}: no such file")
@@ -120,9 +87,9 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
     with hold_workdir(work, {"data": _sha256(data), "settings": how}):
         begun = _begun(work)
         _make_base(rows, work, settings)
-        new_base = partial(_base, work / "base", work, settings)
+        new_base = partial(base_of, work / "base", work, settings)
         lesson = Lesson(rows, new_base, work, settings.learning_rate, settings.seed, _tell_fit)
-        result, base = _learn(lesson, grades, settings)
+        result, base = learn(lesson, grades, settings)
         raw = work / "raw"
         how["bias"] = _adjust(result, base, raw, rows)
         calibration = _calibrate(raw, rows)
@@ -145,38 +112,12 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
     shutil.rmtree(work)
 
 
-def _learn(lesson: Lesson, grades: Grades, settings: StarterSettings) -> tuple[FitResult, Base]:
-    """Three lessons, each from where the one before ended, which is kept; the last two's mean."""
-    first, second = lesson.work / "lesson-1", lesson.work / "lesson-2"
-    if not (first / MANIFEST).exists():
-        targets = teach(lesson, settings.teacher, settings.teacher_epochs)
-        result, base = fit_rows(lesson, None, targets, settings.epochs)
-        if not settings.second_epochs:
-            return result, base
-        publish_raw(result, base, first)
-    targets = teach_further(lesson, first, grades, settings.grade_rounds, settings.later_teacher)
-    if not (second / MANIFEST).exists():
-        here = replace(lesson, new_base=partial(_base, first, lesson.work, settings))
-        result, base = fit_rows(here, None, targets, settings.second_epochs)
-        if not settings.third_epochs:
-            return result, base
-        publish_raw(result, base, second)
-    here = replace(
-        lesson,
-        new_base=partial(_base, second, lesson.work, settings),
-        learning_rate=settings.third_learning_rate,
-    )
-    result, base = fit_rows(here, None, targets, settings.third_epochs)
-    average_weights(result.model, here.new_base().model)
-    return result, base
-
-
 def _adjust(result: FitResult, base: Base, raw: Path, rows: RetrainData) -> list[float]:
     """Write `raw`, its head with a bias a class, which is returned, found on validation."""
-    publish_raw(result, base, raw)
+    publish_raw(result.model, base.tokenizer, raw, compact_words=True)
     bias = fit_class_bias(rows.label_ids("validation"), score(raw, rows.texts("validation")))
     add_class_bias(result.model, bias)
-    publish_raw(result, base, raw)
+    publish_raw(result.model, base.tokenizer, raw, compact_words=True)
     return [round(float(value), 1) + 0.0 for value in bias]
 
 
@@ -214,11 +155,6 @@ def _make_base(rows: RetrainData, work: Path, settings: StarterSettings) -> None
             how = PretrainSettings(passes=settings.passes, seed=settings.seed)
             pretrain(model, tokenizer, windows, how, work, on_progress=_tell_pretraining)
         save_base(model, tokenizer, directory, {})
-
-
-def _base(directory: Path, work: Path, settings: StarterSettings) -> Base:
-    store = Store(str(work / "no-versions"), work)
-    return load_base(str(directory), store, dropout=settings.dropout, seed=settings.seed)
 
 
 def _calibrate(version: Path, rows: RetrainData) -> CalibrationFacts:

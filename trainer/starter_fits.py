@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 from torch import nn
+from transformers import ElectraForSequenceClassification
 
 from sentiment.metrics import Probabilities
 from trainer.base import Base
@@ -79,8 +81,10 @@ def fit_rows(
         schedule="linear",
         warmup_steps=round(WARMUP_SHARE * epochs * len(train.input_ids) / BATCH_ROWS),
         evaluations_per_epoch=EVALUATIONS,
-        # A falling rate gains most at its end: the best weights are kept, nothing is cut short.
+        # A falling rate gains most at its end: nothing is cut short. A bias moves macro-F1
+        # afterwards: which weights are better, the loss tells with less chance.
         patience=math.ceil(EVALUATIONS * epochs),
+        best_by="loss",
         class_weights=tuple(round(weight**BALANCE, 6) for weight in balanced),
         seed=lesson.seed,
     )
@@ -154,16 +158,23 @@ def average_weights(model: nn.Module, other: nn.Module) -> None:
         ours.lerp_(theirs, 0.5)
 
 
-def publish_raw(result: FitResult, base: Base, target: Path) -> None:
-    """Write a fitted model as a version without figures, in place of one that is there."""
+def publish_raw(
+    model: ElectraForSequenceClassification,
+    tokenizer: Tokenizer,
+    target: Path,
+    *,
+    compact_words: bool = False,
+) -> None:
+    """Write a model as a version without figures, in place of one that is there."""
     shutil.rmtree(target, ignore_errors=True)
     publish(
-        result.model,
-        base.tokenizer,
+        model,
+        tokenizer,
         target,
         padding_length=PADDING_LENGTH,
         metrics={},
         training={},
+        compact_words=compact_words,
     )
 
 
@@ -176,7 +187,7 @@ def score(version: Path, texts: list[str]) -> Probabilities:
 def _word_answers(lesson: Lesson, asked: NDArray[np.bool_], epochs: float) -> Probabilities:
     result, base = fit_rows(lesson, ~asked, None, epochs)
     version = lesson.work / "teacher"
-    publish_raw(result, base, version)
+    publish_raw(result.model, base.tokenizer, version)
     texts = lesson.rows.texts("train")
     return score(version, [texts[place] for place in np.flatnonzero(asked)])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from core.errors import StoreError
 from sentiment.classifier import Classifier
 from sentiment.labels import LABELS
 from sentiment.store import shipped_version, verify
-from trainer import starter
+from trainer import starter, starter_lessons
 from trainer.base import Base
 from trainer.corpus import read_corpus
 from trainer.fit import FitResult
@@ -25,6 +26,7 @@ from trainer.new_model import NewModel
 from trainer.retrain_data import RetrainData
 from trainer.split import dataset_split
 from trainer.starter_fits import Lesson
+from trainer.starter_lessons import StarterSettings, base_of, learn
 
 Targets = NDArray[np.float32]
 
@@ -56,13 +58,13 @@ def test_one_command_makes_a_version_with_its_card_and_page(
     _write(tmp_path / "test.parquet", 90, first=2_000)
     output = tmp_path / "made"
     arguments = ["--data", str(data), "--output", str(output), "--epochs", "12"]
-    arguments += ["--learning-rate", "0.002"]
+    arguments += ["--learning-rate", "0.002", "--fourth-vocabulary", "560"]
     # Broken off between its lessons, it goes on with the second.
     with monkeypatch.context() as broken:
-        broken.setattr(starter, "teach_further", _break_off)
+        broken.setattr(starter_lessons, "teach_further", _break_off)
         assert starter.main(arguments) == StoreError.exit_code
     assert not output.exists()
-    monkeypatch.setattr(starter, "teach", _never)
+    monkeypatch.setattr(starter_lessons, "teach", _never)
     assert starter.main(arguments) == 0
     manifest = verify(output)
     assert set(manifest.files) == {
@@ -90,38 +92,47 @@ def test_one_command_makes_a_version_with_its_card_and_page(
 def test_each_lesson_begins_where_the_one_before_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(starter, "MODEL", NewModel(1, 64, 32, 300))
+    monkeypatch.setattr(starter, "MODEL", NewModel(1, 64, 32, 100))
     corpus = read_corpus(
         [_write(tmp_path / "train.parquet", 600)], text_column="text", label_column="label"
     )
     rows = RetrainData(corpus, dataset_split(corpus, validation=0.1, test=0.0), 0)
     texts = len(rows.texts("train"))
-    settings = starter.StarterSettings()
+    settings = StarterSettings(fourth_vocabulary=120)
     starter._make_base(rows, tmp_path, settings)
     began: list[float] = []
     rates: list[float] = []
+    words: list[int] = []
 
-    def fit(lesson: Lesson, _: None, targets: Targets, epochs: float) -> tuple[FitResult, Base]:
+    def fit(lesson: Lesson, *given: Any) -> tuple[FitResult, Base]:
+        targets: Targets = given[1]
+        assert len(targets) == texts
         base = lesson.new_base()
         bias = base.model.classifier.out_proj.bias
-        began.append(float(bias[0].detach()))
+        began.append(round(float(bias[0].detach()), 2))
         rates.append(lesson.learning_rate)
-        assert len(targets) == texts
+        words.append(base.tokenizer.get_vocab_size())
         with torch.no_grad():
-            bias += 1.0
+            bias.add_(1.0)
         return FitResult(base.model, 1, 1.0, 0.5, 1, 1.0, []), base
 
-    said = np.ones((texts, 3), np.float32) / 3
-    monkeypatch.setattr(starter, "fit_rows", fit)
-    monkeypatch.setattr(starter, "teach", lambda *_: said)
-    monkeypatch.setattr(starter, "teach_further", lambda *_: said)
-    new_base = partial(starter._base, tmp_path / "base", tmp_path, settings)
+    said = np.full((texts, 3), 1 / 3, np.float32)
+    monkeypatch.setattr(starter_lessons, "fit_rows", fit)
+    monkeypatch.setattr(starter_lessons, "teach", lambda *_: said)
+    monkeypatch.setattr(starter_lessons, "teach_further", lambda *_: said)
+    new_base = partial(base_of, tmp_path / "base", tmp_path, settings)
     lesson = Lesson(rows, new_base, tmp_path, settings.learning_rate, 0, lambda _: None)
-    result, _ = starter._learn(lesson, labels_as_grades(rows.label_ids("train")), settings)
-    assert np.diff(began).round(2).tolist() == [1.0, 1.0]
-    assert rates == [*[settings.learning_rate] * 2, settings.third_learning_rate]
-    ended = float(result.model.classifier.out_proj.bias[0].detach())
-    assert round(ended - began[0], 2) == 2.5  # halfway between the second's end and the third's
+    grades = labels_as_grades(rows.label_ids("train"))
+    result, _ = learn(lesson, grades, settings)
+    # The fourth begins halfway between the second's end and the third's.
+    assert began == [0.0, 1.0, 2.0, 2.5]
+    assert float(result.model.classifier.out_proj.bias[0].detach()) == pytest.approx(3.5, abs=0.01)
+    rate = settings.learning_rate
+    assert rates == [rate, rate, settings.third_learning_rate, rate]
+    assert words == [100, 100, 100, 120]
+    # Broken off there, no lesson is learnt again but the fourth.
+    learn(lesson, grades, settings)
+    assert began[4:] == [2.5]
 
 
 def test_a_text_without_a_grade_is_told_before_anything_is_fitted(
@@ -148,6 +159,10 @@ def test_what_cannot_be_made_is_one_line(tmp_path: Path, capfd: pytest.CaptureFi
             ["--data", str(data), "--output", str(tmp_path / "new"), "--second-epochs", "0"],
             "give --third-epochs 0 too",
         ),
+        (
+            ["--data", str(data), "--output", str(tmp_path / "new"), "--third-epochs", "0"],
+            "give --fourth-epochs 0 too",
+        ),
     ]
     for arguments, words in wrong:
         assert starter.main(arguments) == 2
@@ -161,7 +176,7 @@ def test_what_ships_is_what_this_command_makes_and_its_card_says_so() -> None:
     assert size <= 16_000_000
     settings = dict(manifest.training["settings"])
     assert len(settings.pop("bias")) == len(LABELS)
-    assert settings == asdict(starter.MODEL) | asdict(starter.StarterSettings())
+    assert settings == asdict(starter.MODEL) | asdict(StarterSettings())
     card = (directory / "README.md").read_text(encoding="utf-8")
     assert "{" not in card
     shown = ("accuracy", "macro_f1", "two_class_balanced_accuracy", "calibration_error")
