@@ -2,7 +2,7 @@
 
 Positive pointwise mutual information of words that stand near one another, factorised: the closed
 form of word2vec (Levy and Goldberg 2014, "Neural Word Embedding as Implicit Matrix Factorization";
-the smoothed contexts are theirs too, 2015). Twenty seconds tell that 재밋다 is 재밌다,
+the smoothed contexts are theirs too, 2015). A minute tells that 재밋다 is 재밌다,
 which pre-training needs hours to find (docs/decisions/0002-starter.md). It knows no labels.
 """
 
@@ -31,8 +31,7 @@ def fit_word_vectors(
 ) -> Tensor:
     """Count, weigh and factorise.
 
-    Only pairs that occur are kept, some 40 bytes each while they are counted: 2 GB for 38 million
-    neighbours, however many words there are.
+    Only pairs that occur are kept, however many words there are: 3 GB for 38 million neighbours.
 
     Args:
         windows: token ids of each text.
