@@ -94,7 +94,7 @@ def train_with_early_stopping(
     device: str = "auto",
     on_progress: OnProgress | None = None,
 ) -> FitResult:
-    """Fit, evaluate now and then, stop when macro-F1 no longer rises, restore the best weights.
+    """Fit, evaluate now and then, stop when it gets no better, restore the best weights.
 
     Where the output holds a whole checkpoint of the same fit, it goes on from there.
 

@@ -1,7 +1,7 @@
 """A fitted model as a version: safetensors, tokenizer, manifest, model card.
 
-Weights are kept as fp16; word vectors as float8 where they shall be small, which every loader of
-safetensors widens again by itself (docs/decisions/0002-starter.md says what that costs).
+Weights are kept as fp16; word vectors as float8 where they shall be small, which transformers'
+`from_pretrained` widens by itself (docs/decisions/0002-starter.md says what that costs).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def publish(
         training: what it was trained on and how, for the manifest.
         card: Markdown for people, if there is one.
         compact_words: a byte for each value of the word vectors, not two (float8, E4M3: four
-            significant bits, from 0.002 to 448).
+            significant bits from 0.016 to 448, steps of 0.002 below).
     """
     aside = target.parent / f".{target.name}.{uuid4().hex}"
     aside.mkdir(parents=True)

@@ -36,11 +36,7 @@ from trainer.report import CalibrationFacts, write_report
 from trainer.retrain_data import RetrainData
 from trainer.split import dataset_split
 from trainer.starter_facts import page_facts, training_facts
-from trainer.starter_fits import (
-    Lesson,
-    publish_raw,
-    score,
-)
+from trainer.starter_fits import Lesson, publish_raw, score
 from trainer.starter_lessons import StarterSettings, base_of, learn
 from trainer.workdir import hold_workdir, whole_file
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import signal
 import subprocess
@@ -9,10 +10,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from core.errors import ModelError, NifosError, StoreError
 
 MODEL_XML = "model.xml"  # OpenVINO puts the weights beside it, as model.bin
 FULL, INT8 = "full", "int8"
+FP32_BYTES = 4  # a value
 TIMEOUT_S = 1_200  # a base model takes a minute on an idle core; a task and a child have 1,800
 # From outside, as the kernel does where memory runs out. Of a fault of its own it ends otherwise.
 KILLED = (-signal.SIGKILL, -signal.SIGTERM)
@@ -59,14 +63,24 @@ def convert_aside(version: Path, target: Path, form: str) -> None:
 
 
 def _require_room(version: Path, target: Path) -> None:
-    # In fp32 it is as large as the version. Ahead: of a full disk OpenVINO says "RuntimeError".
-    needed = sum(path.stat().st_size for path in version.glob("*.safetensors"))
+    # Ahead: of a full disk OpenVINO says "RuntimeError".
+    needed = sum(map(_fp32_bytes, version.glob("*.safetensors")))
     free = shutil.disk_usage(target).free
     if free < needed:
         raise StoreError(
             f"cache {target.parent}: {free >> 20} MB are free, a converted engine takes"
             f" {needed >> 20} MB"
         )
+
+
+def _fp32_bytes(weights: Path) -> int:
+    """What they take converted: a version keeps a value in one byte, two or four."""
+    try:
+        with safe_open(weights, framework="numpy") as file:
+            shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+    except SafetensorError as error:
+        raise ModelError(f"{weights}: cannot be read") from error
+    return FP32_BYTES * sum(map(math.prod, shapes))
 
 
 def _error(version: Path, returncode: int, last: str) -> NifosError:

@@ -6,8 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
-from core.errors import StoreError
+from core.errors import ModelError, StoreError
 from sentiment.engines.conversion import convert_aside
 from sentiment.engines.kept import Kept
 from sentiment.engines.making import being_made
@@ -56,10 +58,20 @@ def test_versions_used_longest_ago_make_room(tmp_path: Path) -> None:
 def test_a_disk_without_room_is_said_before_a_minute_is_spent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "model.safetensors").write_bytes(b"0" * (3 << 20))
+    weights = {
+        "words": torch.zeros(1 << 19, dtype=torch.float8_e4m3fn),
+        "rest": torch.zeros(1 << 18, dtype=torch.float16),
+    }
+    save_file(weights, tmp_path / "model.safetensors")
     usage = shutil.disk_usage(tmp_path)._replace(free=2 << 20)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
     with pytest.raises(StoreError, match="2 MB are free, a converted engine takes 3 MB"):
+        convert_aside(tmp_path, tmp_path, "full")
+
+
+def test_weights_that_are_none_are_said_so(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"0" * 64)
+    with pytest.raises(ModelError, match=r"model\.safetensors: cannot be read"):
         convert_aside(tmp_path, tmp_path, "full")
 
 

@@ -127,15 +127,28 @@ def test_it_stops_early_with_the_best_weights_and_not_the_last(tmp_path: Path) -
         assert torch.equal(value, saboteur.best[name]), name
 
 
-def test_the_best_by_loss_may_be_another_than_by_macro_f1(tmp_path: Path) -> None:
+def test_by_loss_the_weights_of_the_lowest_are_restored_and_found_again(tmp_path: Path) -> None:
+    parts = make_parts()
+    kept: dict[int, dict[str, torch.Tensor]] = {}
+
+    def keep(progress: FitProgress) -> None:
+        if "macro_f1" in progress.metrics:
+            state = parts.model.state_dict()
+            kept[progress.step] = {name: value.clone() for name, value in state.items()}
+
     settings = dataclasses.replace(SETTINGS, epochs=8, patience=8, best_by="loss")
-    result = _fit(tmp_path, settings)
+    result = _fit(tmp_path, settings, keep, parts)
     evaluations = _evaluations(result)
     best = min(evaluations, key=lambda record: record["eval_loss"])
     assert (result.best_step, result.best_macro_f1) == (best["step"], best["eval_macro_f1"])
     # It tells all labels right before it is as sure as it gets.
     first = max(evaluations, key=lambda record: record["eval_macro_f1"])
     assert first["step"] < best["step"]
+    again = _fit(tmp_path, settings)
+    assert (again.best_step, again.best_macro_f1) == (result.best_step, result.best_macro_f1)
+    for fit in (result, again):
+        for name, value in fit.model.state_dict().items():
+            assert torch.equal(value, kept[result.best_step][name]), name
 
 
 def test_the_learning_rate_falls_before_it_stops(tmp_path: Path) -> None:

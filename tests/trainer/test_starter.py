@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -130,9 +130,23 @@ def test_each_lesson_begins_where_the_one_before_ended(
     rate = settings.learning_rate
     assert rates == [rate, rate, settings.third_learning_rate, rate]
     assert words == [100, 100, 100, 120]
-    # Broken off there, no lesson is learnt again but the fourth.
+    # Broken off there, no lesson is learnt again but the fourth, by the words that it had.
+    monkeypatch.setattr(starter_lessons, "train_vocabulary", _never)
     learn(lesson, grades, settings)
     assert began[4:] == [2.5]
+    # Without the fourth, or with the first alone, that one's end it is.
+    ends = []
+    for place, lessons in enumerate((3, 1)):
+        work = tmp_path / f"other-{place}"
+        fewer = replace(settings, fourth_epochs=0)
+        if lessons == 1:
+            fewer = replace(fewer, second_epochs=0, third_epochs=0)
+        fewer.check()
+        began.clear()
+        result, _ = learn(replace(lesson, work=work), grades, fewer)
+        assert len(began) == lessons
+        ends.append(float(result.model.classifier.out_proj.bias[0].detach()))
+    assert ends == pytest.approx([2.5, 1.0], abs=0.01)
 
 
 def test_a_text_without_a_grade_is_told_before_anything_is_fitted(
