@@ -15,9 +15,9 @@ from torch import Tensor
 from transformers import ElectraForSequenceClassification
 
 from trainer.publish import WORD_VECTORS
+from trainer.word_vectors import SCALE
 
 CONTINUED = "##"  # begins a piece that goes on a word
-UNKNOWN_SCALE = 0.05  # root mean square of the vector of a word that has no pieces
 
 
 def add_words(
@@ -63,7 +63,7 @@ def spell(word: str, vocabulary: Mapping[str, int]) -> list[int]:
 
 def _vectors(vectors: Tensor, before: Mapping[str, int], wanted: Mapping[str, int]) -> Tensor:
     """float32 [words before, width] -> float32 [words wanted, width]."""
-    made = torch.randn(len(wanted), vectors.shape[1]) * UNKNOWN_SCALE
+    made = torch.randn(len(wanted), vectors.shape[1]) * SCALE
     for word, place in wanted.items():
         known = [before[word]] if word in before else spell(word, before)
         if known:

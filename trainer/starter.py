@@ -65,7 +65,6 @@ def make_starter(data: Path, test: Path, output: Path, settings: StarterSettings
     """
     if output.exists():
         raise InputError(f"{output} exists already: versions never change")
-    settings.check()
     for path in (data, test):
         if not path.exists():
             raise InputError(f"{path}: no such file")

@@ -26,7 +26,11 @@ from trainer.vocabulary import train_vocabulary
 
 @dataclass(frozen=True)
 class StarterSettings:
-    """What the command line chooses."""
+    """What the command line chooses.
+
+    Raises:
+        InputError: a lesson is to go on from one that there is not.
+    """
 
     passes: float = 0.0
     """Of the pre-training; 0: none."""
@@ -54,12 +58,7 @@ class StarterSettings:
     """The teachers' share in the later lessons."""
     seed: int = 0
 
-    def check(self) -> None:
-        """Refuse what cannot be learnt.
-
-        Raises:
-            InputError: a lesson is to go on from one that there is not.
-        """
+    def __post_init__(self) -> None:
         lessons = {"second": self.second_epochs, "third": self.third_epochs}
         later = {"third": self.third_epochs, "fourth": self.fourth_epochs}
         for (before, epochs), (name, more) in zip(lessons.items(), later.items(), strict=True):
